@@ -1,0 +1,2 @@
+//! Compiles `kernels/` or takes the prebuilt PTX. (Skeleton.)
+fn main() {}

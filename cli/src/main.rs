@@ -1,0 +1,2 @@
+//! The program `halfbyte`.
+fn main() {}

@@ -1,0 +1,309 @@
+//! THE list of kernel entry points. `build.rs` reads it to compile, `src/` to launch; nothing else names a kernel.
+//!
+//! A row says everything about one entry: where it comes from, the constants it is made with, the machines
+//! it is compiled for, and what a launch must look like. Rows of one `source` and target share one PTX module.
+
+/// Key of a kernel entry point. A plan returns one of these; only this file knows the symbol behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+#[allow(missing_docs)]
+pub enum Entry {
+    QuantizeRowsF32,
+    QuantizeRowsF16,
+    QuantizeRowsBf16,
+    GemmS8Mma128x128x64,
+    GemmS8Mma64x64x64,
+    GemmS8Mma16x64x128,
+    GemmS8Wgmma128x128x128,
+}
+
+/// A compilation target: the PTX of a row runs on this architecture and, unless it is arch-specific, on later ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Target {
+    /// Ampere and everything after it.
+    Sm80,
+    /// Ada and everything after it.
+    Sm89,
+    /// Hopper only (`wgmma`, `setmaxnreg`).
+    Sm90a,
+}
+
+/// Type of one field of a parameter block. The block has the C layout of its fields in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// A TMA tensor map: 128 bytes, aligned to 64.
+    TensorMap,
+    /// A device pointer that the kernel reads.
+    Ptr,
+    /// A device pointer that the kernel writes (or reads and writes).
+    PtrMut,
+    /// `uint32_t`.
+    U32,
+    /// `int64_t`.
+    I64,
+    /// `float`.
+    F32,
+}
+
+/// One parameter block: its C name and its fields. `kernels/params.cuh` is written from these.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Params {
+    /// Name of the C struct.
+    pub name: &'static str,
+    /// Names, types and one line of documentation, in order; tensor maps first.
+    pub fields: &'static [(&'static str, Field, &'static str)],
+}
+
+/// One entry point.
+#[derive(Debug)]
+pub struct Row {
+    /// Its key.
+    pub entry: Entry,
+    /// Its symbol in the PTX.
+    pub symbol: &'static str,
+    /// Stem of the kernel file: `kernels/<folder>/<stem>.cuh`.
+    pub source: &'static str,
+    /// The device function template instance that the entry calls.
+    pub call: &'static str,
+    /// Named constants of that instance, in the template's order: what `plan` calculates with.
+    pub constants: &'static [(&'static str, u32)],
+    /// What it is compiled for.
+    pub targets: &'static [Target],
+    /// Threads a block.
+    pub threads: u32,
+    /// Blocks that should fit on one multiprocessor (`__launch_bounds__`).
+    pub min_blocks: u32,
+    /// Most registers a thread may use; CI holds ptxas to it.
+    pub max_registers: u32,
+    /// Dynamic shared memory in bytes; 0 where the plan decides at run time.
+    pub shared_bytes: u32,
+    /// Tensor-core instruction that must be in the machine code, if any.
+    pub expect_sass: Option<&'static str>,
+    /// Parameter block.
+    pub params: &'static Params,
+}
+
+/// Parameters of `quantize_rows`.
+pub const QUANTIZE_ROWS: Params = Params {
+    name: "QuantizeRowsParams",
+    fields: &[
+        ("x", Field::Ptr, "[rows, cols] input, row stride ldx"),
+        ("codes", Field::PtrMut, "[rows, ldc] int8 out, columns cols..ldc are written as zero"),
+        ("scales", Field::PtrMut, "[rows] float out"),
+        ("status", Field::PtrMut, "status word, or null"),
+        ("ldx", Field::I64, "row stride of x in elements"),
+        ("ldc", Field::I64, "row stride of codes in bytes, a multiple of 16"),
+        ("rows", Field::U32, "M"),
+        ("cols", Field::U32, "K"),
+        ("cached", Field::U32, "1: the row is kept in shared memory and read once; 0: it is read twice"),
+    ],
+};
+
+/// Parameters of `gemm_s8_mma`.
+pub const GEMM_S8_MMA: Params = Params {
+    name: "GemmS8MmaParams",
+    fields: &[
+        ("a", Field::Ptr, "[M, K] int8, row stride lda"),
+        ("b", Field::Ptr, "[N, K] int8, row stride ldb"),
+        ("d", Field::PtrMut, "[M, N] out of type d_type, row stride ldd"),
+        ("scale_row", Field::Ptr, "[M] float, unused for s32 output"),
+        ("scale_col", Field::Ptr, "[N] float, unused for s32 output"),
+        ("bias", Field::Ptr, "[N] float, or null"),
+        ("partials", Field::PtrMut, "[split_k, M, N] int32 scratch when split_k > 1"),
+        ("tickets", Field::PtrMut, "one uint32 a tile, zero before the launch, when split_k > 1"),
+        ("lda", Field::I64, "row stride of a in bytes, a multiple of 16"),
+        ("ldb", Field::I64, "row stride of b in bytes, a multiple of 16"),
+        ("ldd", Field::I64, "row stride of d in elements"),
+        ("m", Field::U32, "rows of a"),
+        ("n", Field::U32, "rows of b"),
+        ("k", Field::U32, "columns of a and b"),
+        ("split_k", Field::U32, "slices of K"),
+        ("k_slice", Field::U32, "bytes of K in one slice, a multiple of TILE_K"),
+        ("d_type", Field::U32, "0 f32, 1 f16, 2 bf16, 3 raw s32"),
+    ],
+};
+
+/// Parameters of `gemm_s8_wgmma`.
+pub const GEMM_S8_WGMMA: Params = Params {
+    name: "GemmS8WgmmaParams",
+    fields: &[
+        ("a_map", Field::TensorMap, "a as [M, K] int8, box TILE_M x TILE_K, 128-byte swizzle"),
+        ("b_map", Field::TensorMap, "b as [N, K] int8, box TILE_N x TILE_K, 128-byte swizzle"),
+        ("d", Field::PtrMut, "[M, N] out of type d_type, row stride ldd"),
+        ("scale_row", Field::Ptr, "[M] float, unused for s32 output"),
+        ("scale_col", Field::Ptr, "[N] float, unused for s32 output"),
+        ("bias", Field::Ptr, "[N] float, or null"),
+        ("ldd", Field::I64, "row stride of d in elements"),
+        ("m", Field::U32, "rows of a"),
+        ("n", Field::U32, "rows of b"),
+        ("k", Field::U32, "columns of a and b"),
+        ("d_type", Field::U32, "0 f32, 1 f16, 2 bf16, 3 raw s32"),
+    ],
+};
+
+const TILE_MNK: [&str; 3] = ["TILE_M", "TILE_N", "TILE_K"];
+
+const fn quantize_row(entry: Entry, symbol: &'static str, call: &'static str) -> Row {
+    Row {
+        entry,
+        symbol,
+        source: "quantize/quantize_rows",
+        call,
+        constants: &[("THREADS", 256)],
+        targets: &[Target::Sm80],
+        threads: 256,
+        min_blocks: 4,
+        max_registers: 64,
+        shared_bytes: 0,
+        expect_sass: None,
+        params: &QUANTIZE_ROWS,
+    }
+}
+
+/// Every entry point of the crate.
+pub const ROWS: &[Row] = &[
+    quantize_row(Entry::QuantizeRowsF32, "quantize_rows_f32", "quantize_rows<float, 256>"),
+    quantize_row(Entry::QuantizeRowsF16, "quantize_rows_f16", "quantize_rows<__half, 256>"),
+    quantize_row(Entry::QuantizeRowsBf16, "quantize_rows_bf16", "quantize_rows<__nv_bfloat16, 256>"),
+    Row {
+        entry: Entry::GemmS8Mma128x128x64,
+        symbol: "gemm_s8_mma_128x128x64",
+        source: "gemm/gemm_s8_mma",
+        call: "gemm_s8_mma<128, 128, 64, 4, 2, 4>",
+        constants: &[(TILE_MNK[0], 128), (TILE_MNK[1], 128), (TILE_MNK[2], 64), ("STAGES", 4), ("WARPS_M", 2), ("WARPS_N", 4)],
+        targets: &[Target::Sm80],
+        threads: 256,
+        min_blocks: 1,
+        max_registers: 168,
+        shared_bytes: 4 * (128 + 128) * 64,
+        expect_sass: Some("IMMA.16832.S8.S8"),
+        params: &GEMM_S8_MMA,
+    },
+    Row {
+        entry: Entry::GemmS8Mma64x64x64,
+        symbol: "gemm_s8_mma_64x64x64",
+        source: "gemm/gemm_s8_mma",
+        call: "gemm_s8_mma<64, 64, 64, 4, 2, 2>",
+        constants: &[(TILE_MNK[0], 64), (TILE_MNK[1], 64), (TILE_MNK[2], 64), ("STAGES", 4), ("WARPS_M", 2), ("WARPS_N", 2)],
+        targets: &[Target::Sm80],
+        threads: 128,
+        min_blocks: 2,
+        max_registers: 128,
+        shared_bytes: 4 * (64 + 64) * 64,
+        expect_sass: Some("IMMA.16832.S8.S8"),
+        params: &GEMM_S8_MMA,
+    },
+    Row {
+        entry: Entry::GemmS8Mma16x64x128,
+        symbol: "gemm_s8_mma_16x64x128",
+        source: "gemm/gemm_s8_mma",
+        call: "gemm_s8_mma<16, 64, 128, 4, 1, 4>",
+        constants: &[(TILE_MNK[0], 16), (TILE_MNK[1], 64), (TILE_MNK[2], 128), ("STAGES", 4), ("WARPS_M", 1), ("WARPS_N", 4)],
+        targets: &[Target::Sm80],
+        threads: 128,
+        min_blocks: 2,
+        max_registers: 128,
+        shared_bytes: 4 * (16 + 64) * 128,
+        expect_sass: Some("IMMA.16832.S8.S8"),
+        params: &GEMM_S8_MMA,
+    },
+    Row {
+        entry: Entry::GemmS8Wgmma128x128x128,
+        symbol: "gemm_s8_wgmma_128x128x128",
+        source: "gemm/gemm_s8_wgmma",
+        call: "gemm_s8_wgmma<128, 128, 128, 4>",
+        constants: &[(TILE_MNK[0], 128), (TILE_MNK[1], 128), (TILE_MNK[2], 128), ("STAGES", 4)],
+        targets: &[Target::Sm90a],
+        threads: 288,
+        min_blocks: 1,
+        max_registers: 168,
+        shared_bytes: 1024 + 4 * (128 + 128) * 128 + 64,
+        expect_sass: Some("IGMMA.64x128x32.S8.S8"),
+        params: &GEMM_S8_WGMMA,
+    },
+];
+
+impl Row {
+    /// The value of a named constant of this row.
+    pub fn constant(&self, name: &str) -> Option<u32> {
+        self.constants.iter().find(|(n, _)| *n == name).map(|&(_, v)| v)
+    }
+}
+
+impl Entry {
+    /// The row of this entry.
+    pub fn row(self) -> &'static Row {
+        ROWS.iter().find(|r| r.entry == self).expect("every entry has a row (tested)")
+    }
+}
+
+impl Target {
+    /// As file names and PTX write it: `sm_80`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Target::Sm80 => "sm_80",
+            Target::Sm89 => "sm_89",
+            Target::Sm90a => "sm_90a",
+        }
+    }
+
+    /// Compute capability times ten.
+    pub const fn capability(self) -> u32 {
+        match self {
+            Target::Sm80 => 80,
+            Target::Sm89 => 89,
+            Target::Sm90a => 90,
+        }
+    }
+
+    /// True when the PTX runs on exactly this architecture.
+    pub const fn arch_specific(self) -> bool {
+        matches!(self, Target::Sm90a)
+    }
+}
+
+impl Field {
+    /// Size in bytes in the parameter block.
+    pub const fn size(self) -> usize {
+        match self {
+            Field::TensorMap => 128,
+            Field::Ptr | Field::PtrMut | Field::I64 => 8,
+            Field::U32 | Field::F32 => 4,
+        }
+    }
+
+    /// Alignment in bytes in the parameter block.
+    pub const fn align(self) -> usize {
+        match self {
+            Field::TensorMap => 64,
+            other => other.size(),
+        }
+    }
+}
+
+impl Params {
+    /// Byte offset of field `index`.
+    pub fn offset(&self, index: usize) -> usize {
+        let mut at = 0;
+        for (i, (_, f, _)) in self.fields.iter().enumerate() {
+            at = usize::next_multiple_of(at, f.align());
+            if i == index {
+                return at;
+            }
+            at += f.size();
+        }
+        at
+    }
+
+    /// Alignment of the whole block.
+    pub fn align(&self) -> usize {
+        self.fields.iter().map(|(_, f, _)| f.align()).max().unwrap_or(1)
+    }
+
+    /// Size of the whole block, padded to its alignment.
+    pub fn size(&self) -> usize {
+        let end = self.fields.len().checked_sub(1).map_or(0, |i| self.offset(i) + self.fields[i].1.size());
+        end.next_multiple_of(self.align())
+    }
+}
