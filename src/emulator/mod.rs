@@ -1,3 +1,8 @@
 //! A machine that runs PTX: the crate's kernels, or anybody's, on any computer.
 
-mod ir;
+mod arch;
+mod fault;
+pub mod ir;
+
+pub use arch::Arch;
+pub use fault::{Fault, FaultKind, Site};
