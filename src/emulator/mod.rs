@@ -3,6 +3,8 @@
 mod arch;
 mod fault;
 pub mod ir;
+mod simd;
 
 pub use arch::Arch;
 pub use fault::{Fault, FaultKind, Site};
+pub use simd::Simd;
