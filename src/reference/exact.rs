@@ -1,0 +1,157 @@
+//! Exact integer products, and the linear layer rounded just as the kernels round it.
+
+use std::thread;
+
+use half::{bf16, f16};
+
+use super::{LinearProblem, check_k};
+use crate::format::DType;
+use crate::format::int8::Codes;
+use crate::{Error, Result};
+
+/// K is summed in i32 in segments of this many terms: 2¹⁶ products of at most 2¹⁴ stay below 2³¹.
+const SEGMENT: usize = 1 << 16;
+
+/// Rows of weights that are widened together and stay in cache while every row of activations passes.
+const ROW_BLOCK: usize = 32;
+
+/// Below this many multiply-adds another thread costs more than it saves.
+const WORTH_A_THREAD: usize = 1 << 22;
+
+/// The exact product `Σₖ a[m, k] · w[n, k]` as `[M, N]`, for any K.
+///
+/// # Errors
+/// [`Error::Shape`] when the K of both differ or M · N exceeds the address space.
+pub fn gemm_s8(a: Codes<'_>, w: Codes<'_>) -> Result<Vec<i64>> {
+    check_k(a, w)?;
+    let mut out = output(a.rows(), w.rows(), 0i64)?;
+    for_row_chunks(&mut out, a.rows(), w.rows(), w.cols(), |first, chunk| product(a, w, first, chunk));
+    Ok(out)
+}
+
+/// The exact product as the 32-bit accumulators hold it.
+///
+/// # Errors
+/// As [`gemm_s8`]; [`Error::Value`] naming the first element that leaves 32 bits.
+pub fn gemm_s8_i32(a: Codes<'_>, w: Codes<'_>) -> Result<Vec<i32>> {
+    let wide = gemm_s8(a, w)?;
+    let narrow = wide.iter().enumerate().map(|(at, &sum)| {
+        i32::try_from(sum).map_err(|_| {
+            let (row, col) = (at / w.rows(), at % w.rows());
+            Error::Value(format!("the sum at row {row}, column {col} is {sum}, which 32 bits cannot hold"))
+        })
+    });
+    narrow.collect()
+}
+
+/// The linear layer as the kernels make it, rounding by rounding, each value given as the f32 that equals it:
+///
+/// ```text
+/// t = scale_row · scale_col          f32, rounded to nearest even
+/// v = f32(acc) · t                   two roundings
+/// v = v + bias                       one rounding, no fused multiply-add
+/// out = v rounded to the output type, to nearest even; beyond its range, infinity
+/// ```
+///
+/// # Errors
+/// As [`gemm_s8_i32`].
+pub fn linear(problem: &LinearProblem<'_>) -> Result<Vec<f32>> {
+    let acc = gemm_s8_i32(problem.activations().codes(), problem.weights().codes())?;
+    epilogue(problem, &acc)
+}
+
+/// The epilogue of [`linear`] on given accumulators `[M, N]`.
+///
+/// # Errors
+/// [`Error::Shape`] when there are not M · N accumulators.
+pub fn epilogue(problem: &LinearProblem<'_>, acc: &[i32]) -> Result<Vec<f32>> {
+    let (m, n) = (problem.m(), problem.n());
+    if Some(acc.len()) != m.checked_mul(n) {
+        return Err(Error::Shape(format!("[{m}, {n}] outputs cannot be made of {} accumulators", acc.len())));
+    }
+    let mut out = output(m, n, 0f32)?;
+    for (at, (out, &acc)) in out.iter_mut().zip(acc).enumerate() {
+        let t = problem.activations().scales()[at / n] * problem.weights().scales()[at % n];
+        let mut v = acc as f32 * t;
+        if let Some(bias) = problem.bias() {
+            v += bias[at % n];
+        }
+        *out = round_to(v, problem.output());
+    }
+    Ok(out)
+}
+
+/// `value` rounded to nearest even in `dtype`, as an f32. Integer types leave it as it is.
+pub fn round_to(value: f32, dtype: DType) -> f32 {
+    match dtype {
+        DType::F16 => f16::from_f32(value).to_f32(),
+        DType::Bf16 => bf16::from_f32(value).to_f32(),
+        _ => value,
+    }
+}
+
+/// An `[m, n]` output filled with `value`, or the error that says why it cannot be had.
+pub(super) fn output<T: Copy>(m: usize, n: usize, value: T) -> Result<Vec<T>> {
+    let too_large = || Error::Shape(format!("[{m}, {n}] outputs exceed the memory of the host"));
+    let len = m.checked_mul(n).ok_or_else(too_large)?;
+    let mut out = Vec::new();
+    out.try_reserve_exact(len).map_err(|_| too_large())?;
+    out.resize(len, value);
+    Ok(out)
+}
+
+/// Runs `work(first row, rows)` over disjoint row ranges of an `[m, n]` output, on all cores when that is worth it.
+pub(super) fn for_row_chunks<T: Send>(out: &mut [T], m: usize, n: usize, k: usize, work: impl Fn(usize, &mut [T]) + Sync) {
+    if out.is_empty() {
+        return;
+    }
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let threads = (out.len().saturating_mul(k) / WORTH_A_THREAD).clamp(1, cores);
+    let rows = m.div_ceil(threads);
+    thread::scope(|scope| {
+        let mut chunks = out.chunks_mut(rows * n).enumerate();
+        let here = chunks.next();
+        for (index, chunk) in chunks {
+            let work = &work;
+            scope.spawn(move || work(index * rows, chunk));
+        }
+        if let Some((_, chunk)) = here {
+            work(0, chunk);
+        }
+    });
+}
+
+/// Fills rows `first..` of the product. Codes are widened to i16 once a block, so that the inner loop is a multiply-add.
+fn product(a: Codes<'_>, w: Codes<'_>, first: usize, out: &mut [i64]) {
+    let (n, k) = (w.rows(), w.cols());
+    if k == 0 {
+        return;
+    }
+    let rows = out.len() / n;
+    let mut a_row = vec![0i16; k];
+    let mut w_rows = vec![0i16; ROW_BLOCK.min(n) * k];
+    for block in (0..n).step_by(ROW_BLOCK) {
+        let width = ROW_BLOCK.min(n - block);
+        for (wide, codes) in w_rows.chunks_exact_mut(k).zip(w.iter().skip(block).take(width)) {
+            widen(codes, wide);
+        }
+        for (i, codes) in a.iter().skip(first).take(rows).enumerate() {
+            widen(codes, &mut a_row);
+            let out = &mut out[i * n + block..][..width];
+            for (out, w_row) in out.iter_mut().zip(w_rows.chunks_exact(k)) {
+                *out = dot(&a_row, w_row);
+            }
+        }
+    }
+}
+
+fn widen(codes: &[i8], wide: &mut [i16]) {
+    for (wide, &code) in wide.iter_mut().zip(codes) {
+        *wide = i16::from(code);
+    }
+}
+
+fn dot(a: &[i16], w: &[i16]) -> i64 {
+    let segments = a.chunks(SEGMENT).zip(w.chunks(SEGMENT));
+    segments.map(|(a, w)| i64::from(a.iter().zip(w).map(|(&a, &w)| i32::from(a) * i32::from(w)).sum::<i32>())).sum()
+}

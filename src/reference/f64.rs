@@ -1,0 +1,60 @@
+//! The oracle of plain loops: exact integers, then f64.
+
+use super::bound;
+use super::exact::{self, output};
+use super::{Expected, LinearProblem, Oracle};
+use crate::Result;
+use crate::format::int8::Codes;
+
+/// Exact integer sums, scaled in f64; its bounds are the roundings of the kernels' epilogue and nothing else.
+#[derive(Clone, Copy, Debug)]
+pub struct F64;
+
+impl Oracle for F64 {
+    fn name(&self) -> &'static str {
+        "f64"
+    }
+
+    fn gemm_s8(&self, a: Codes<'_>, w: Codes<'_>) -> Result<Vec<i64>> {
+        exact::gemm_s8(a, w)
+    }
+
+    fn linear(&self, problem: &LinearProblem<'_>) -> Result<Expected> {
+        let acc = self.gemm_s8(problem.activations().codes(), problem.weights().codes())?;
+        scale(problem, &acc)
+    }
+}
+
+/// Scales exact sums `[M, N]` in f64.
+///
+/// Where the kernels leave the range of f32 on the way, so does this: a product of scales beyond f32 is infinite (and NaN
+/// times a sum of 0), and a scaled sum beyond f32 is infinite before the bias is added.
+pub(super) fn scale(problem: &LinearProblem<'_>, acc: &[i64]) -> Result<Expected> {
+    let (m, n) = (problem.m(), problem.n());
+    let mut values = output(m, n, 0f64)?;
+    let mut slack = output(m, n, 0f64)?;
+    for (at, &acc) in acc.iter().enumerate() {
+        let t = through_f32_range(f64::from(problem.activations().scales()[at / n]) * f64::from(problem.weights().scales()[at % n]));
+        let product = acc as f64 * t;
+        let (r, bias) = match problem.bias() {
+            Some(bias) => (through_f32_range(product) + f64::from(bias[at % n]), true),
+            None => (product, false),
+        };
+        values[at] = r;
+        slack[at] = match bound::scaled_s8(acc, product, r, bias) {
+            // The bias of a sum that may or may not have left the range of f32 says nothing.
+            slack if bias && straddles_f32_range(product, slack) => f64::INFINITY,
+            slack => slack,
+        };
+    }
+    Expected::new(m, n, problem.output(), values, slack)
+}
+
+/// `value`, or infinity where rounding it to f32 gives that.
+fn through_f32_range(value: f64) -> f64 {
+    if (value as f32).is_infinite() { f64::INFINITY.copysign(value) } else { value }
+}
+
+fn straddles_f32_range(value: f64, slack: f64) -> bool {
+    ((value.abs() + slack) as f32).is_infinite() && !((value.abs() - slack) as f32).is_infinite()
+}
