@@ -1,1 +1,3 @@
 //! All integration tests, one binary: folders mirror `src/`.
+
+mod plan;

@@ -1,9 +1,19 @@
 //! How much at a time: (problem, device facts) → tile, stages, split, grid, shared memory, scratch.
 //!
 //! Plans are pure values: no device, no memory, no symbols. They print, they compare, and equal inputs give
-//! equal plans.
+//! equal plans. Making one allocates nothing, so that a runtime may plan on every call.
+//!
+//! One file per architecture ([`sm80`], [`sm90`]) holds what differs between machines: the kernels to
+//! choose from and the rates of a simple cost model. One file per operation holds its problem, its plan
+//! and the rules that every plan keeps.
 
-use crate::manifest::Entry;
+pub mod gemm_s8;
+pub mod quantize_rows;
+pub mod sm80;
+pub mod sm90;
+
+use crate::manifest::{Entry, Row};
+use crate::{Error, Result};
 
 /// What a plan may know of a device. Facts, never a GPU's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,4 +45,104 @@ pub struct Geometry {
     pub cluster: [u32; 3],
     /// Dynamic shared memory in bytes.
     pub shared_bytes: u32,
+}
+
+/// Shared memory that the driver keeps for itself in every block (compute capability 8.0 and later), in bytes.
+pub const SHARED_RESERVED_PER_BLOCK: u32 = 1024;
+
+/// Most blocks along x (CUDA C++ Programming Guide, technical specifications).
+pub const GRID_X_MAX: u64 = i32::MAX as u64;
+
+/// What the cost model knows of an architecture: its kernels and its rates. Rates are rough on purpose;
+/// they rank plans and predict no times.
+#[derive(Debug)]
+pub struct Model {
+    /// The entries of the int8 product, in the order of preference between equals.
+    pub gemm_s8: &'static [Entry],
+    /// Multiply-accumulates that one multiprocessor does in a cycle through `mma` on int8.
+    pub mma_s8_per_cycle: u64,
+    /// The same through `wgmma`.
+    pub wgmma_s8_per_cycle: u64,
+    /// Bytes that one multiprocessor takes from L2 in a cycle.
+    pub l2_bytes_per_cycle: u64,
+    /// Bytes that the device memory gives each multiprocessor in a cycle, all of them reading.
+    pub dram_bytes_per_cycle: u64,
+    /// Cycles from asking the device memory for a line to having it.
+    pub latency: u64,
+}
+
+/// The model of a device, or an error that names the floor.
+pub(crate) fn model(facts: &DeviceFacts) -> Result<&'static Model> {
+    match facts.capability {
+        0..80 => Err(Error::Unsupported(format!(
+            "compute capability {}.{} is below 8.0, the least that a kernel of this crate is made for",
+            facts.capability / 10,
+            facts.capability % 10
+        ))),
+        90 => Ok(&sm90::MODEL),
+        _ => Ok(&sm80::MODEL),
+    }
+}
+
+impl DeviceFacts {
+    /// Blocks of `row` that fit on one multiprocessor at once with `shared_bytes` of dynamic shared memory;
+    /// 0 when the device cannot run a single one.
+    pub fn resident_blocks(&self, row: &Row, shared_bytes: u32) -> u32 {
+        if shared_bytes > self.shared_per_block {
+            return 0;
+        }
+        // Registers are handed out in units of 256 a warp; every `max_registers` here is a multiple of 8,
+        // so a warp takes exactly 32 times as many.
+        let by_registers = self.registers_per_sm / (row.max_registers * row.threads).max(1);
+        let by_threads = self.threads_per_sm / row.threads.max(1);
+        let by_shared = self.shared_per_sm / shared_bytes.saturating_add(SHARED_RESERVED_PER_BLOCK);
+        by_registers.min(by_threads).min(by_shared)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::ROWS;
+
+    #[test]
+    fn resident_blocks_are_bounded_by_the_scarcest_resource() {
+        let facts = DeviceFacts {
+            capability: 80,
+            sm_count: 108,
+            shared_per_block: 166_912,
+            shared_per_sm: 167_936,
+            registers_per_sm: 65_536,
+            threads_per_sm: 2048,
+            l2_bytes: 40 << 20,
+        };
+        let row = Row { max_registers: 128, threads: 256, ..copy(&ROWS[0]) };
+        assert_eq!(facts.resident_blocks(&row, 0), 2, "65536 / (128 * 256) registers");
+        let row = Row { max_registers: 32, threads: 512, ..copy(&ROWS[0]) };
+        assert_eq!(facts.resident_blocks(&row, 0), 4, "2048 / 512 threads");
+        assert_eq!(facts.resident_blocks(&row, 81_920), 2, "167936 / (81920 + 1024) bytes");
+        assert_eq!(facts.resident_blocks(&row, 82_944), 2, "exactly half");
+        assert_eq!(facts.resident_blocks(&row, 82_945), 1);
+        assert_eq!(facts.resident_blocks(&row, 166_912), 1);
+        assert_eq!(facts.resident_blocks(&row, 166_913), 0, "beyond the opt-in limit");
+    }
+
+    fn copy(r: &Row) -> Row {
+        Row { ..*r }
+    }
+
+    #[test]
+    fn architectures_below_the_floor_are_named() {
+        let facts = DeviceFacts {
+            capability: 75,
+            sm_count: 1,
+            shared_per_block: 65_536,
+            shared_per_sm: 65_536,
+            registers_per_sm: 65_536,
+            threads_per_sm: 1024,
+            l2_bytes: 1 << 20,
+        };
+        let e = model(&facts).unwrap_err().to_string();
+        assert!(e.contains("7.5") && e.contains("8.0"), "{e}");
+    }
 }

@@ -1,0 +1,407 @@
+//! Plans of the int8 product `d[m, n] = Σ_k a[m, k]·b[n, k]`, both operands s8 with K contiguous.
+//!
+//! The sum is exact in s32, so every plan of a problem gives the same bits: a plan chooses speed only.
+//! Exact needs `K·128·128 < 2^31` (a code may be −128), that is K ≤ [`MAX_K`]; more is an error.
+
+use std::fmt;
+use std::ops::Range;
+
+use super::{DeviceFacts, GRID_X_MAX, Geometry, Model, model};
+use crate::manifest::{Entry, Field, Row};
+use crate::{Error, Result};
+
+/// Largest K whose s32 sum cannot leave its range: the greatest `K` with `K·128·128 < 2^31`.
+pub const MAX_K: usize = 131_071;
+
+/// Most slices that K is cut into.
+pub const MAX_SPLIT: u32 = 32;
+
+/// Alignment in bytes of the scratch buffer, and of the tickets inside it.
+pub const SCRATCH_ALIGN: usize = 256;
+
+/// Cycles that a split costs beside its traffic: clearing the tickets and waiting for the last slice.
+const SPLIT_OVERHEAD: u64 = 4000;
+
+/// What the product is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Output {
+    /// `sum · scale_row[m] · scale_col[n] + bias[n]` in f32.
+    F32,
+    /// The same, rounded once to f16; beyond its range it is ±Inf.
+    F16,
+    /// The same, rounded once to bf16.
+    Bf16,
+    /// The sum itself: no scales, no bias.
+    I32,
+}
+
+impl Output {
+    /// Bytes of one element.
+    pub const fn size(self) -> usize {
+        match self {
+            Output::F32 | Output::I32 => 4,
+            Output::F16 | Output::Bf16 => 2,
+        }
+    }
+
+    /// The value of the kernels' `d_type` parameter.
+    pub const fn code(self) -> u32 {
+        match self {
+            Output::F32 => 0,
+            Output::F16 => 1,
+            Output::Bf16 => 2,
+            Output::I32 => 3,
+        }
+    }
+
+    /// True when scales and bias are applied.
+    pub const fn scaled(self) -> bool {
+        !matches!(self, Output::I32)
+    }
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Output::F32 => "f32",
+            Output::F16 => "f16",
+            Output::Bf16 => "bf16",
+            Output::I32 => "s32",
+        })
+    }
+}
+
+/// One product: `[m, k]` activations, `[n, k]` weights, `[m, n]` output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GemmS8Problem {
+    /// Rows of the activations and of the output.
+    pub m: usize,
+    /// Rows of the weights, columns of the output.
+    pub n: usize,
+    /// Columns of both operands.
+    pub k: usize,
+    /// Type of the output.
+    pub out: Output,
+}
+
+impl GemmS8Problem {
+    /// True when the output has no element, so that nothing is launched.
+    pub const fn is_empty(&self) -> bool {
+        self.m == 0 || self.n == 0
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.k > MAX_K {
+            return Err(Error::Shape(format!(
+                "K = {} exceeds {MAX_K}, the largest K whose int32 sum is exact: K·128·128 must stay below 2^31",
+                self.k
+            )));
+        }
+        for (name, value) in [("M", self.m), ("N", self.n)] {
+            if value > i32::MAX as usize {
+                return Err(Error::Shape(format!(
+                    "{name} = {value} exceeds {}, the largest dimension that a kernel indexes",
+                    i32::MAX
+                )));
+            }
+        }
+        match self.m.checked_mul(self.n).and_then(|e| e.checked_mul(4)) {
+            Some(bytes) if bytes <= isize::MAX as usize => Ok(()),
+            _ => Err(Error::Shape(format!("an output of {} x {} elements exceeds the address space", self.m, self.n))),
+        }
+    }
+}
+
+impl fmt::Display for GemmS8Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}, {}] x [{}, {}]^T -> {}", self.m, self.k, self.n, self.k, self.out)
+    }
+}
+
+/// How one product is computed. Private fields: only [`plan`] and [`candidates`] make one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GemmS8Plan {
+    problem: GemmS8Problem,
+    facts: DeviceFacts,
+    geometry: Option<Geometry>,
+    split_k: u32,
+    k_slice: u32,
+    tiles: u64,
+}
+
+impl GemmS8Plan {
+    /// The problem that it solves.
+    pub const fn problem(&self) -> &GemmS8Problem {
+        &self.problem
+    }
+
+    /// The device that it was made for.
+    pub const fn facts(&self) -> &DeviceFacts {
+        &self.facts
+    }
+
+    /// The launch without its operands; `None` when the output is empty and nothing is launched.
+    pub const fn geometry(&self) -> Option<&Geometry> {
+        self.geometry.as_ref()
+    }
+
+    /// Slices that K is cut into. Each block multiplies one slice of one tile, and the last block of a
+    /// tile to finish adds the slices in their order.
+    pub const fn split_k(&self) -> u32 {
+        self.split_k
+    }
+
+    /// Length of a slice along K, a multiple of the tile's; the last slice may be shorter.
+    pub const fn k_slice(&self) -> u32 {
+        self.k_slice
+    }
+
+    /// True when the operands are passed as TMA tensor maps.
+    pub fn uses_tensor_maps(&self) -> bool {
+        self.geometry.is_some_and(|g| uses_tensor_maps(g.entry.row()))
+    }
+
+    /// Bytes of scratch that a run needs, at an address aligned to [`SCRATCH_ALIGN`].
+    pub const fn scratch_bytes(&self) -> usize {
+        self.tickets().end
+    }
+
+    /// Bytes of the scratch that hold the partial sums, s32 `[split_k, M, N]`.
+    pub const fn partials(&self) -> Range<usize> {
+        if self.split_k < 2 {
+            return 0..0;
+        }
+        0..self.split_k as usize * self.problem.m * self.problem.n * 4
+    }
+
+    /// Bytes of the scratch that hold one u32 ticket a tile. They must be zero before every launch, and
+    /// are the only part of the scratch that must be cleared.
+    pub const fn tickets(&self) -> Range<usize> {
+        if self.split_k < 2 {
+            return 0..0;
+        }
+        let start = self.partials().end.next_multiple_of(SCRATCH_ALIGN);
+        start..start + self.tiles as usize * 4
+    }
+}
+
+impl fmt::Display for GemmS8Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(g) = self.geometry else {
+            return write!(f, "{}: empty, nothing is launched", self.problem);
+        };
+        let row = g.entry.row();
+        write!(
+            f,
+            "{}: {}, {} tiles, K in {} slice{} of {}, {} blocks of {} threads, {} bytes shared, {} bytes scratch",
+            self.problem,
+            row.symbol,
+            self.tiles,
+            self.split_k,
+            if self.split_k == 1 { "" } else { "s" },
+            self.k_slice,
+            g.grid[0],
+            row.threads,
+            g.shared_bytes,
+            self.scratch_bytes()
+        )
+    }
+}
+
+/// The plan of least estimated time. Pure and free of allocation.
+///
+/// # Errors
+/// [`Error::Shape`] for K beyond [`MAX_K`] or an M or N that no kernel can index; [`Error::Unsupported`] for a
+/// device below compute capability 8.0 or without the shared memory of any tile.
+pub fn plan(problem: &GemmS8Problem, facts: &DeviceFacts) -> Result<GemmS8Plan> {
+    let model = model(facts)?;
+    problem.check()?;
+    if problem.is_empty() {
+        return Ok(GemmS8Plan { problem: *problem, facts: *facts, geometry: None, split_k: 1, k_slice: 0, tiles: 0 });
+    }
+    let mut best: Option<(u64, GemmS8Plan)> = None;
+    for tile in tiles(model, facts) {
+        // Splitting K pays only while there are too few tiles to fill the device: a whole number of
+        // slices so that one block, or as many as fit, sit on every multiprocessor.
+        let count = tile.count(problem).max(1);
+        let fill = |blocks: u64| (blocks / count).clamp(1, u64::from(tile.max_split(problem.k))) as u32;
+        let one = fill(u64::from(facts.sm_count));
+        let all = fill(tile.slots(facts));
+        for (index, split) in [1, one, all].into_iter().enumerate() {
+            if index > 0 && split == [1, 1, one][index] {
+                continue;
+            }
+            let Some(plan) = tile.plan(problem, facts, split) else { continue };
+            let cost = tile.cost(&plan, model);
+            if best.is_none_or(|(least, _)| cost < least) {
+                best = Some((cost, plan));
+            }
+        }
+    }
+    best.map(|(_, plan)| plan).ok_or_else(|| {
+        Error::Unsupported(format!(
+            "no tile of gemm_s8 serves {problem} in at most {GRID_X_MAX} blocks on a device with {} bytes of shared memory a \
+             block, {} registers and {} threads a multiprocessor",
+            facts.shared_per_block, facts.registers_per_sm, facts.threads_per_sm
+        ))
+    })
+}
+
+/// Every legal plan of a problem: each tile that the device can hold, with each number of slices of K
+/// (those that cut K alike counted once). Empty where [`plan`] fails and for an empty output.
+pub fn candidates(problem: &GemmS8Problem, facts: &DeviceFacts) -> impl Iterator<Item = GemmS8Plan> {
+    let (problem, facts) = (*problem, *facts);
+    let legal = problem.check().is_ok() && !problem.is_empty();
+    let model = model(&facts).ok().filter(|_| legal);
+    model.into_iter().flat_map(move |m| tiles(m, &facts)).flat_map(move |tile| {
+        // `split_k` of a plan is the number of slices in use, so a duplicate shows as a different number.
+        (1..=tile.max_split(problem.k))
+            .filter_map(move |split| tile.plan(&problem, &facts, split).filter(|p| p.split_k == split))
+    })
+}
+
+/// Scratch bytes that cover [`plan`] of every problem whose M, N and K are at most those of `max`, of
+/// whatever output type, on this device.
+///
+/// # Errors
+/// As [`plan`] of `max`.
+pub fn scratch_bound(max: &GemmS8Problem, facts: &DeviceFacts) -> Result<usize> {
+    let model = model(facts)?;
+    max.check()?;
+    let area = max.m as u128 * max.n as u128;
+    let bound = tiles(model, facts).map(|tile| {
+        // `plan` splits only so far that all blocks are resident: split·tiles <= slots.
+        let splits = u128::from(tile.max_split(max.k));
+        if splits < 2 || max.is_empty() {
+            return 0;
+        }
+        let slots = u128::from(tile.slots(facts));
+        let partials = 4 * (splits * area).min(slots * u128::from(tile.m) * u128::from(tile.n));
+        let tickets = 4 * (slots / 2).min(u128::from(tile.count(max)));
+        partials.next_multiple_of(SCRATCH_ALIGN as u128) + tickets
+    });
+    usize::try_from(bound.max().unwrap_or(0))
+        .map_err(|_| Error::Shape(format!("the scratch of {max} exceeds the address space")))
+}
+
+fn uses_tensor_maps(row: &Row) -> bool {
+    row.params.fields.iter().any(|(_, kind, _)| *kind == Field::TensorMap)
+}
+
+/// The tiles of a model that fit a device.
+fn tiles(model: &'static Model, facts: &DeviceFacts) -> impl Iterator<Item = Tile> + use<> {
+    let facts = *facts;
+    model.gemm_s8.iter().filter_map(move |&entry| Tile::of(entry)).filter(move |t| t.resident(&facts) > 0)
+}
+
+/// One tile shape: the constants of a manifest row.
+#[derive(Clone, Copy)]
+struct Tile {
+    entry: Entry,
+    row: &'static Row,
+    m: u32,
+    n: u32,
+    k: u32,
+    stages: u32,
+}
+
+impl Tile {
+    fn of(entry: Entry) -> Option<Tile> {
+        let row = entry.row();
+        Some(Tile {
+            entry,
+            row,
+            m: row.constant("TILE_M")?,
+            n: row.constant("TILE_N")?,
+            k: row.constant("TILE_K")?,
+            stages: row.constant("STAGES")?,
+        })
+    }
+
+    fn resident(&self, facts: &DeviceFacts) -> u32 {
+        facts.resident_blocks(self.row, self.row.shared_bytes)
+    }
+
+    /// Blocks that the whole device holds at once.
+    fn slots(&self, facts: &DeviceFacts) -> u64 {
+        u64::from(self.resident(facts)) * u64::from(facts.sm_count)
+    }
+
+    fn count(&self, p: &GemmS8Problem) -> u64 {
+        (p.m as u64).div_ceil(u64::from(self.m)) * (p.n as u64).div_ceil(u64::from(self.n))
+    }
+
+    fn max_split(&self, k: usize) -> u32 {
+        if uses_tensor_maps(self.row) {
+            return 1;
+        }
+        (k as u64).div_ceil(u64::from(self.k)).clamp(1, u64::from(MAX_SPLIT)) as u32
+    }
+
+    /// The plan with K in at most `split` slices of whole tiles, if it is legal.
+    fn plan(&self, p: &GemmS8Problem, facts: &DeviceFacts, split: u32) -> Option<GemmS8Plan> {
+        // A tensor map has no empty dimension (CUDA driver API, cuTensorMapEncodeTiled).
+        if uses_tensor_maps(self.row) && p.k == 0 {
+            return None;
+        }
+        let steps = (p.k as u64).div_ceil(u64::from(self.k)).max(1);
+        let steps_a_slice = steps.div_ceil(u64::from(split));
+        let split_k = steps.div_ceil(steps_a_slice) as u32;
+        let tiles = self.count(p);
+        let blocks = tiles.checked_mul(u64::from(split_k)).filter(|&b| b <= GRID_X_MAX)?;
+        if split_k > 1 {
+            // So that the sizes of the scratch below cannot overflow.
+            let partials = p.m as u128 * p.n as u128 * 4 * u128::from(split_k);
+            usize::try_from(partials + SCRATCH_ALIGN as u128 + 4 * u128::from(tiles)).ok()?;
+        }
+        Some(GemmS8Plan {
+            problem: *p,
+            facts: *facts,
+            geometry: Some(Geometry {
+                entry: self.entry,
+                grid: [blocks as u32, 1, 1],
+                cluster: [1; 3],
+                shared_bytes: self.row.shared_bytes,
+            }),
+            split_k,
+            k_slice: (steps_a_slice * u64::from(self.k)) as u32,
+            tiles,
+        })
+    }
+
+    /// Estimated cycles: the slower of what the multiprocessors need and what the device memory needs,
+    /// and what a split costs on top.
+    fn cost(&self, plan: &GemmS8Plan, model: &Model) -> u64 {
+        let (p, facts) = (&plan.problem, &plan.facts);
+        let (m, n, k) = (u64::from(self.m), u64::from(self.n), u64::from(self.k));
+        let sms = u64::from(facts.sm_count).max(1);
+        let split = u64::from(plan.split_k);
+        let occupancy = u64::from(self.resident(facts)).max(1);
+
+        let rounds = plan.tiles.saturating_mul(split).div_ceil(sms);
+        let sharing = rounds.min(occupancy);
+        let rate = if uses_tensor_maps(self.row) { model.wgmma_s8_per_cycle } else { model.mma_s8_per_cycle };
+        let math = m * n * k / rate.max(1);
+        // A step waits for its bytes: for L2's rate, or for a full latency shared by all stages in flight.
+        let in_flight = sharing * u64::from(self.stages - 1).max(1);
+        let load = ((m + n) * k / model.l2_bytes_per_cycle).max(model.latency / in_flight);
+        let steps = u64::from(plan.k_slice) / k;
+        let store = m * n * p.out.size() as u64 / model.l2_bytes_per_cycle;
+        let fill = rounds.div_ceil(occupancy).saturating_mul(2 * model.latency);
+        let compute = rounds.saturating_mul(steps * math.max(load) + store).saturating_add(fill);
+
+        let bytes = (p.m as u64 + p.n as u64)
+            .saturating_mul(p.k as u64)
+            .saturating_add((p.m as u64).saturating_mul(p.n as u64).saturating_mul(p.out.size() as u64));
+        let memory = bytes / (model.dram_bytes_per_cycle * sms);
+
+        // Every slice writes its partial sums; the last block of a tile reads all of them.
+        let reduce = if split > 1 {
+            SPLIT_OVERHEAD.saturating_add(rounds.saturating_add(split).saturating_mul(m * n * 4 / model.l2_bytes_per_cycle))
+        } else {
+            0
+        };
+        // The slower of the two hides most of the other, not all of it.
+        compute.max(memory).saturating_add(compute.min(memory) / 4).saturating_add(reduce)
+    }
+}
