@@ -8,6 +8,7 @@
 //! and the rules that every plan keeps.
 
 pub mod gemm_s8;
+pub mod linear;
 pub mod quantize_rows;
 pub mod sm80;
 pub mod sm90;

@@ -1,6 +1,7 @@
 //! Plans: golden decisions, budgets, coverage, scratch.
 
 mod gemm_s8;
+mod linear;
 mod quantize_rows;
 
 
