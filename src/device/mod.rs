@@ -1,1 +1,117 @@
-//! device (skeleton)
+//! Where kernels run: devices, buffers, streams and checked launches.
+//!
+//! A [`Device`] is a CUDA GPU or an emulated one; everything else is made from it and works the same on both.
+//! This is the only room with `unsafe` in it. The conversions to and from `cudarc` follow cudarc's versions; the
+//! rest of this module follows this crate's.
+//!
+//! Nothing here falls back silently: a program that wants "a GPU if there is one" asks [`cuda_devices`] and chooses.
+
+mod backend;
+mod buffer;
+mod element;
+mod graph;
+mod kernels;
+mod launch;
+mod matrix;
+mod memory;
+mod region;
+mod select;
+mod status;
+mod stream;
+mod tensor_map;
+mod view;
+
+#[cfg(feature = "emulator")]
+mod emulated;
+#[cfg(feature = "emulator")]
+pub mod machine_stub;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use buffer::Buffer;
+pub use element::Element;
+pub use graph::Graph;
+pub use launch::Launch;
+pub use matrix::{Matrix, MatrixMut};
+pub use region::{Region, Span};
+pub use status::{Status, StatusFlags};
+pub use stream::Stream;
+pub use tensor_map::{Swizzle, TensorMapDesc};
+pub use view::{View, ViewMut};
+
+use crate::Result;
+use crate::manifest::Entry;
+use crate::plan::DeviceFacts;
+
+/// A device that kernels run on. Cheap to clone; clones are the same device.
+///
+/// Two devices are equal when memory of one can be used on the other: clones, and handles to one CUDA context.
+/// Two emulators are never equal.
+#[derive(Clone)]
+pub struct Device {
+    backend: Arc<dyn backend::Backend>,
+}
+
+impl Device {
+    /// Its name: the GPU's, or "emulator sm_80".
+    pub fn name(&self) -> &str {
+        self.backend.name()
+    }
+
+    /// What plans may know of it.
+    pub fn facts(&self) -> &DeviceFacts {
+        self.backend.facts()
+    }
+
+    /// True for the emulator.
+    pub fn is_emulator(&self) -> bool {
+        self.backend.is_emulator()
+    }
+
+    /// Its default stream. On CUDA: one stream of its own for a device made by `Device::cuda`, the context's legacy
+    /// default stream for one made by `Device::from_cudarc`.
+    ///
+    /// # Errors
+    /// An error of the CUDA driver.
+    pub fn stream(&self) -> Result<Stream> {
+        Ok(Stream { device: self.clone(), queue: self.backend.default_queue()? })
+    }
+
+    /// A new stream, whose work may overlap with that of others.
+    ///
+    /// # Errors
+    /// A device made by `Device::from_cudarc` (make the stream with cudarc and wrap it: this crate creates no
+    /// streams in a context that it did not create), or an error of the CUDA driver.
+    pub fn new_stream(&self) -> Result<Stream> {
+        Ok(Stream { device: self.clone(), queue: self.backend.new_queue()? })
+    }
+
+    /// Makes a kernel ready, with the others of its source file; does nothing the second time.
+    ///
+    /// # Errors
+    /// No kernel for this architecture, or a driver too old for it.
+    pub(crate) fn load(&self, entry: Entry) -> Result<()> {
+        self.backend.load(entry)
+    }
+}
+
+impl PartialEq for Device {
+    fn eq(&self, other: &Device) -> bool {
+        Arc::ptr_eq(&self.backend, &other.backend)
+    }
+}
+
+impl Eq for Device {}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Device").field("name", &self.name()).field("facts", self.facts()).finish()
+    }
+}
