@@ -22,7 +22,7 @@ struct QuantizeRowsParams {
     void* status;
     /// row stride of x in elements
     int64_t ldx;
-    /// row stride of codes in bytes, a multiple of 16
+    /// row stride of codes in bytes, a multiple of 16, as is the address of codes
     int64_t ldc;
     /// M
     uint32_t rows;
@@ -56,7 +56,7 @@ struct GemmS8MmaParams {
     const void* scale_col;
     /// [N] float, or null
     const void* bias;
-    /// [split_k, M, N] int32 scratch when split_k > 1
+    /// [tiles, split_k, TILE_M * TILE_N] int32 scratch when split_k > 1, 16-byte aligned
     void* partials;
     /// one uint32 a tile, zero before the launch, when split_k > 1
     void* tickets;

@@ -127,6 +127,7 @@ pub struct GemmS8Plan {
     split_k: u32,
     k_slice: u32,
     tiles: u64,
+    tile_elements: u64,
 }
 
 impl GemmS8Plan {
@@ -166,12 +167,12 @@ impl GemmS8Plan {
         self.tickets().end
     }
 
-    /// Bytes of the scratch that hold the partial sums, s32 `[split_k, M, N]`.
+    /// Bytes of the scratch that hold the partial sums: s32, whole tiles, one for each tile and slice.
     pub const fn partials(&self) -> Range<usize> {
         if self.split_k < 2 {
             return 0..0;
         }
-        0..self.split_k as usize * self.problem.m * self.problem.n * 4
+        0..self.split_k as usize * self.tiles as usize * self.tile_elements as usize * 4
     }
 
     /// Bytes of the scratch that hold one u32 ticket a tile. They must be zero before every launch, and
@@ -217,7 +218,7 @@ pub fn plan(problem: &GemmS8Problem, facts: &DeviceFacts) -> Result<GemmS8Plan> 
     let model = model(facts)?;
     problem.check()?;
     if problem.is_empty() {
-        return Ok(GemmS8Plan { problem: *problem, facts: *facts, geometry: None, split_k: 1, k_slice: 0, tiles: 0 });
+        return Ok(GemmS8Plan { problem: *problem, facts: *facts, geometry: None, split_k: 1, k_slice: 0, tiles: 0, tile_elements: 0 });
     }
     let mut best: Option<(u64, GemmS8Plan)> = None;
     for tile in tiles(model, facts) {
@@ -268,7 +269,6 @@ pub fn candidates(problem: &GemmS8Problem, facts: &DeviceFacts) -> impl Iterator
 pub fn scratch_bound(max: &GemmS8Problem, facts: &DeviceFacts) -> Result<usize> {
     let model = model(facts)?;
     max.check()?;
-    let area = max.m as u128 * max.n as u128;
     let bound = tiles(model, facts).map(|tile| {
         // `plan` splits only so far that all blocks are resident: split·tiles <= slots.
         let splits = u128::from(tile.max_split(max.k));
@@ -276,7 +276,7 @@ pub fn scratch_bound(max: &GemmS8Problem, facts: &DeviceFacts) -> Result<usize> 
             return 0;
         }
         let slots = u128::from(tile.slots(facts));
-        let partials = 4 * (splits * area).min(slots * u128::from(tile.m) * u128::from(tile.n));
+        let partials = 4 * u128::from(tile.elements()) * slots.min(splits * u128::from(tile.count(max)));
         let tickets = 4 * (slots / 2).min(u128::from(tile.count(max)));
         partials.next_multiple_of(SCRATCH_ALIGN as u128) + tickets
     });
@@ -331,6 +331,11 @@ impl Tile {
         (p.m as u64).div_ceil(u64::from(self.m)) * (p.n as u64).div_ceil(u64::from(self.n))
     }
 
+    /// Elements of the output that a tile covers.
+    fn elements(&self) -> u64 {
+        u64::from(self.m) * u64::from(self.n)
+    }
+
     fn max_split(&self, k: usize) -> u32 {
         if uses_tensor_maps(self.row) {
             return 1;
@@ -351,7 +356,7 @@ impl Tile {
         let blocks = tiles.checked_mul(u64::from(split_k)).filter(|&b| b <= GRID_X_MAX)?;
         if split_k > 1 {
             // So that the sizes of the scratch below cannot overflow.
-            let partials = p.m as u128 * p.n as u128 * 4 * u128::from(split_k);
+            let partials = u128::from(blocks) * self.elements() as u128 * 4;
             usize::try_from(partials + SCRATCH_ALIGN as u128 + 4 * u128::from(tiles)).ok()?;
         }
         Some(GemmS8Plan {
@@ -366,6 +371,7 @@ impl Tile {
             split_k,
             k_slice: (steps_a_slice * u64::from(self.k)) as u32,
             tiles,
+            tile_elements: self.elements(),
         })
     }
 

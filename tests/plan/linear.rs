@@ -38,7 +38,7 @@ fn a_plan_explains_itself() {
         p.to_string(),
         "[1, 8192] f16 -> s8: quantize_rows_f16, rows read once, 1 blocks of 256 threads, 16384 bytes shared; \
          [1, 8192] x [1024, 8192]^T -> f16: gemm_s8_mma_16x64x128, 16 tiles, K in 6 slices of 1408, 96 blocks of 128 \
-         threads, 40960 bytes shared, 24640 bytes scratch; 33088 bytes scratch in all"
+         threads, 40960 bytes shared, 393280 bytes scratch; 401728 bytes scratch in all"
     );
 }
 

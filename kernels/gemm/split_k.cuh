@@ -1,0 +1,67 @@
+// Sums the slices of K that several blocks computed of one tile: exactly, for int32 has no order.
+//
+// Every block of the tile writes its sums to `partials` and takes a ticket. The one that takes the last ticket knows
+// that all others have written; it adds their sums to its own, in the order of the slices, and goes on to the epilogue.
+// Nobody waits, so the blocks of a tile need not run at the same time.
+#pragma once
+#include <cstdint>
+
+namespace gemm {
+
+// Partial sums as they stand in registers: [tiles, split_k, fragment of a warp, thread, 4] int32, so that a warp writes
+// 512 bytes in a row and nobody calculates places. Threads whose rows all lie below the output skip theirs.
+template <int FRAGMENTS_M, int FRAGMENTS_N, int THREADS>
+struct Partials {
+    static constexpr int FRAGMENTS = FRAGMENTS_M * FRAGMENTS_N;
+
+    int4* thread;    // this thread's first element of slice 0 of this tile
+    int32_t rows;    // of the output, from this thread's first row on; may be <= 0
+
+    // `row` is this thread's first row in the output of m rows.
+    __device__ __forceinline__ Partials(void* partials, uint32_t tile, uint32_t split_k, uint32_t tid, uint32_t row, uint32_t m) {
+        thread = static_cast<int4*>(partials) + static_cast<uint64_t>(tile) * split_k * FRAGMENTS * THREADS + tid;
+        rows = static_cast<int32_t>(m - row);
+    }
+
+    __device__ __forceinline__ void store(uint32_t slice, const int32_t (&acc)[FRAGMENTS_M][FRAGMENTS_N][4]) const {
+        int4* const to = thread + slice * FRAGMENTS * THREADS;
+#pragma unroll
+        for (int i = 0; i < FRAGMENTS_M; ++i) {
+            if (16 * i >= rows) break;
+#pragma unroll
+            for (int j = 0; j < FRAGMENTS_N; ++j) {
+                const int32_t(&d)[4] = acc[i][j];
+                to[(i * FRAGMENTS_N + j) * THREADS] = make_int4(d[0], d[1], d[2], d[3]);
+            }
+        }
+    }
+
+    // Reads through L2: another multiprocessor wrote them.
+    __device__ __forceinline__ void add(uint32_t slice, int32_t (&acc)[FRAGMENTS_M][FRAGMENTS_N][4]) const {
+        const int4* const from = thread + slice * FRAGMENTS * THREADS;
+#pragma unroll
+        for (int i = 0; i < FRAGMENTS_M; ++i) {
+            if (16 * i >= rows) break;
+#pragma unroll
+            for (int j = 0; j < FRAGMENTS_N; ++j) {
+                int32_t(&d)[4] = acc[i][j];
+                const int4 other = __ldcg(from + (i * FRAGMENTS_N + j) * THREADS);
+                d[0] += other.x, d[1] += other.y, d[2] += other.z, d[3] += other.w;
+            }
+        }
+    }
+};
+
+// True in all threads of the block that comes last of `blocks`: everything the others stored before is then visible.
+// `ticket` is a word in global memory, zero before the first block.
+__device__ __forceinline__ bool last_to_arrive(uint32_t* ticket, uint32_t blocks) {
+    __threadfence();  // what this thread stored comes before the ticket
+    __syncthreads();  // and what every thread of the block stored
+    bool last = false;
+    if (threadIdx.x == 0) last = atomicAdd(ticket, 1u) == blocks - 1;
+    last = __syncthreads_or(last);
+    __threadfence();  // what the others stored before their tickets comes before what this block reads
+    return last;
+}
+
+}  // namespace gemm
