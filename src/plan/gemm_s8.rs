@@ -127,7 +127,7 @@ pub struct GemmS8Plan {
     split_k: u32,
     k_slice: u32,
     tiles: u64,
-    tile_elements: u64,
+    tile_bytes: u32,
 }
 
 impl GemmS8Plan {
@@ -167,12 +167,12 @@ impl GemmS8Plan {
         self.tickets().end
     }
 
-    /// Bytes of the scratch that hold the partial sums: s32, whole tiles, one for each tile and slice.
+    /// Bytes of the scratch that hold the partial sums, s32 `[tiles, split_k, TILE_M · TILE_N]`.
     pub const fn partials(&self) -> Range<usize> {
         if self.split_k < 2 {
             return 0..0;
         }
-        0..self.split_k as usize * self.tiles as usize * self.tile_elements as usize * 4
+        0..self.tiles as usize * self.split_k as usize * self.tile_bytes as usize
     }
 
     /// Bytes of the scratch that hold one u32 ticket a tile. They must be zero before every launch, and
@@ -218,7 +218,7 @@ pub fn plan(problem: &GemmS8Problem, facts: &DeviceFacts) -> Result<GemmS8Plan> 
     let model = model(facts)?;
     problem.check()?;
     if problem.is_empty() {
-        return Ok(GemmS8Plan { problem: *problem, facts: *facts, geometry: None, split_k: 1, k_slice: 0, tiles: 0, tile_elements: 0 });
+        return Ok(GemmS8Plan { problem: *problem, facts: *facts, geometry: None, split_k: 1, k_slice: 0, tiles: 0, tile_bytes: 0 });
     }
     let mut best: Option<(u64, GemmS8Plan)> = None;
     for tile in tiles(model, facts) {
@@ -248,6 +248,14 @@ pub fn plan(problem: &GemmS8Problem, facts: &DeviceFacts) -> Result<GemmS8Plan> 
     })
 }
 
+/// The kernels that plans for a device may name.
+///
+/// # Errors
+/// [`Error::Unsupported`] for a device below compute capability 8.0.
+pub fn entries(facts: &DeviceFacts) -> Result<impl Iterator<Item = Entry> + use<>> {
+    Ok(tiles(model(facts)?, facts).map(|tile| tile.entry))
+}
+
 /// Every legal plan of a problem: each tile that the device can hold, with each number of slices of K
 /// (those that cut K alike counted once). Empty where [`plan`] fails and for an empty output.
 pub fn candidates(problem: &GemmS8Problem, facts: &DeviceFacts) -> impl Iterator<Item = GemmS8Plan> {
@@ -275,9 +283,9 @@ pub fn scratch_bound(max: &GemmS8Problem, facts: &DeviceFacts) -> Result<usize> 
         if splits < 2 || max.is_empty() {
             return 0;
         }
-        let slots = u128::from(tile.slots(facts));
-        let partials = 4 * u128::from(tile.elements()) * slots.min(splits * u128::from(tile.count(max)));
-        let tickets = 4 * (slots / 2).min(u128::from(tile.count(max)));
+        let (slots, tiles) = (u128::from(tile.slots(facts)), u128::from(tile.count(max)));
+        let partials = (splits * tiles).min(slots) * u128::from(tile.sum_bytes());
+        let tickets = 4 * tiles.min(slots / 2);
         partials.next_multiple_of(SCRATCH_ALIGN as u128) + tickets
     });
     usize::try_from(bound.max().unwrap_or(0))
@@ -331,9 +339,9 @@ impl Tile {
         (p.m as u64).div_ceil(u64::from(self.m)) * (p.n as u64).div_ceil(u64::from(self.n))
     }
 
-    /// Elements of the output that a tile covers.
-    fn elements(&self) -> u64 {
-        u64::from(self.m) * u64::from(self.n)
+    /// Bytes of the s32 sums of one tile.
+    fn sum_bytes(&self) -> u32 {
+        self.m * self.n * 4
     }
 
     fn max_split(&self, k: usize) -> u32 {
@@ -356,8 +364,8 @@ impl Tile {
         let blocks = tiles.checked_mul(u64::from(split_k)).filter(|&b| b <= GRID_X_MAX)?;
         if split_k > 1 {
             // So that the sizes of the scratch below cannot overflow.
-            let partials = u128::from(blocks) * self.elements() as u128 * 4;
-            usize::try_from(partials + SCRATCH_ALIGN as u128 + 4 * u128::from(tiles)).ok()?;
+            let partials = u128::from(blocks) * u128::from(self.sum_bytes());
+            isize::try_from(partials + SCRATCH_ALIGN as u128 + 4 * u128::from(tiles)).ok()?;
         }
         Some(GemmS8Plan {
             problem: *p,
@@ -371,7 +379,7 @@ impl Tile {
             split_k,
             k_slice: (steps_a_slice * u64::from(self.k)) as u32,
             tiles,
-            tile_elements: self.elements(),
+            tile_bytes: self.sum_bytes(),
         })
     }
 

@@ -50,7 +50,7 @@ fn check(p: &GemmS8Plan) {
     if z == 1 {
         assert_eq!(p.scratch_bytes(), 0, "{p}");
     } else {
-        assert_eq!(partials, 0..z * tiles_m * tiles_n * tm * tn * 4);
+        assert_eq!(partials, 0..tiles_m * tiles_n * z * tm * tn * 4);
         assert!(tickets.start >= partials.end && tickets.start.is_multiple_of(SCRATCH_ALIGN));
         assert_eq!(tickets.len(), tiles_m * tiles_n * 4);
         assert_eq!(p.scratch_bytes(), tickets.end);
