@@ -1,1 +1,59 @@
-//! op (skeleton)
+//! The public doors: check the arguments, plan, run.
+//!
+//! | door | what it does |
+//! |---|---|
+//! | [`Linear`] | a linear layer with int8 weights on one device: `x` in f32, f16 or bf16 to `x · Wᵀ + bias` |
+//! | [`QuantizeRows`] | rows of floats to int8 codes and a scale a row |
+//! | [`GemmS8`] | the int8 product itself, exact in s32 or scaled to f32, f16 or bf16 |
+//!
+//! Every door has the same three handles. `plan` is pure and free of allocation; `launches` checks the
+//! arguments and hands out the [`Step`]s of a run as values; `run` does them on a stream. Running allocates
+//! nothing and waits for nothing, so it can be captured in a graph. Arguments that break a rule are refused
+//! with their values before anything is launched.
+
+mod check;
+mod element;
+mod gemm_s8;
+mod linear;
+mod quantize_rows;
+
+pub use element::{InputElement, OutputElement};
+pub use gemm_s8::{GemmS8, GemmS8Args};
+pub use linear::{Linear, LinearArgs};
+pub use quantize_rows::{QuantizeRows, QuantizeRowsArgs};
+
+use crate::Result;
+use crate::device::{Launch, Stream, ViewMut};
+
+/// One step of a run. Steps are done in the order in which they are given, on one stream.
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// These words must be zero before the next launch.
+    Clear(ViewMut<'a, u32>),
+    /// A kernel.
+    Launch(Launch<'a>),
+}
+
+impl Step<'_> {
+    /// Puts the step on a stream. Does not wait for it.
+    ///
+    /// # Errors
+    /// As [`Stream::fill_zero`] and [`Stream::launch`].
+    pub fn submit(self, stream: &Stream) -> Result<()> {
+        match self {
+            Step::Clear(words) => stream.fill_zero(words),
+            Step::Launch(launch) => {
+                #[cfg(feature = "tracing")]
+                let _span = tracing::trace_span!(
+                    "launch",
+                    entry = launch.entry().row().symbol,
+                    grid = ?launch.grid(),
+                    block = ?launch.block(),
+                    shared_bytes = launch.shared_bytes()
+                )
+                .entered();
+                stream.launch(&launch)
+            }
+        }
+    }
+}

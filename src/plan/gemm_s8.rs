@@ -218,7 +218,15 @@ pub fn plan(problem: &GemmS8Problem, facts: &DeviceFacts) -> Result<GemmS8Plan> 
     let model = model(facts)?;
     problem.check()?;
     if problem.is_empty() {
-        return Ok(GemmS8Plan { problem: *problem, facts: *facts, geometry: None, split_k: 1, k_slice: 0, tiles: 0, tile_bytes: 0 });
+        return Ok(GemmS8Plan {
+            problem: *problem,
+            facts: *facts,
+            geometry: None,
+            split_k: 1,
+            k_slice: 0,
+            tiles: 0,
+            tile_bytes: 0,
+        });
     }
     let mut best: Option<(u64, GemmS8Plan)> = None;
     for tile in tiles(model, facts) {
@@ -411,7 +419,8 @@ impl Tile {
 
         // Every slice writes its partial sums; the last block of a tile reads all of them.
         let reduce = if split > 1 {
-            SPLIT_OVERHEAD.saturating_add(rounds.saturating_add(split).saturating_mul(m * n * 4 / model.l2_bytes_per_cycle))
+            SPLIT_OVERHEAD
+                .saturating_add(rounds.saturating_add(split).saturating_mul(m * n * 4 / model.l2_bytes_per_cycle))
         } else {
             0
         };

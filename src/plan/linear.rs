@@ -142,7 +142,9 @@ pub fn join(quantize: &QuantizeRowsPlan, gemm: &GemmS8Plan) -> Result<LinearPlan
     let (q, g) = (quantize.problem(), gemm.problem());
     let rows = if g.is_empty() { 0 } else { g.m };
     if (q.rows, q.cols) != (rows, g.k) || quantize.facts() != gemm.facts() {
-        return Err(Error::Shape(format!("a plan for {q} and a plan for {g} do not make one linear layer of one device")));
+        return Err(Error::Shape(format!(
+            "a plan for {q} and a plan for {g} do not make one linear layer of one device"
+        )));
     }
     let problem = LinearProblem { m: g.m, n: g.n, k: g.k, input: q.input, out: g.out };
     problem.check()?;
@@ -161,6 +163,7 @@ pub fn scratch_bound(max: &LinearProblem, facts: &DeviceFacts) -> Result<usize> 
         return Ok(0);
     }
     // K and M have been checked: each product below is under 2^49.
-    let quantized = (max.m * max.codes_ld()).next_multiple_of(SCRATCH_ALIGN) + (4 * max.m).next_multiple_of(SCRATCH_ALIGN);
+    let quantized =
+        (max.m * max.codes_ld()).next_multiple_of(SCRATCH_ALIGN) + (4 * max.m).next_multiple_of(SCRATCH_ALIGN);
     quantized.checked_add(gemm).ok_or_else(|| Error::Shape(format!("the scratch of {max} exceeds the address space")))
 }

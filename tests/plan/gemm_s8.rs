@@ -30,7 +30,9 @@ fn check(p: &GemmS8Plan) {
     assert!(g.shared_bytes <= facts.shared_per_block, "{p}");
     assert!(facts.resident_blocks(row, g.shared_bytes) >= 1, "{p}");
     assert!(
-        row.targets.iter().any(|t| t.capability() == facts.capability || (!t.arch_specific() && t.capability() <= facts.capability)),
+        row.targets
+            .iter()
+            .any(|t| t.capability() == facts.capability || (!t.arch_specific() && t.capability() <= facts.capability)),
         "{p}: no target serves {}",
         facts.capability
     );
@@ -97,9 +99,8 @@ fn golden_decisions() {
         .filter_map(|&(why, facts, [m, n, k], entry, split)| {
             let p = plan(&problem(m, n, k, Output::F16), &facts).unwrap();
             let got = (p.geometry().unwrap().entry, p.split_k());
-            (got != (entry, split)).then(|| {
-                format!("{why}, sm_{}: {m}x{n}x{k} -> {got:?}, want {:?}", facts.capability, (entry, split))
-            })
+            (got != (entry, split))
+                .then(|| format!("{why}, sm_{}: {m}x{n}x{k} -> {got:?}, want {:?}", facts.capability, (entry, split)))
         })
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -167,9 +168,17 @@ fn candidates_are_all_tiles_with_all_splits() {
     // 320 = 5 steps of 64, in slices of 5, 3, 2 and 1 steps (4 slices of 2 would leave one empty), and
     // 3 steps of 128, in slices of 3, 2 and 1.
     let mma = [
-        (Large, 1), (Large, 2), (Large, 3), (Large, 5),
-        (Medium, 1), (Medium, 2), (Medium, 3), (Medium, 5),
-        (Small, 1), (Small, 2), (Small, 3),
+        (Large, 1),
+        (Large, 2),
+        (Large, 3),
+        (Large, 5),
+        (Medium, 1),
+        (Medium, 2),
+        (Medium, 3),
+        (Medium, 5),
+        (Small, 1),
+        (Small, 2),
+        (Small, 3),
     ];
     assert_eq!(seen(&SM80, 320), mma);
     assert_eq!(seen(&SM90, 320), [&[(Wgmma, 1)], &mma[..]].concat());

@@ -26,7 +26,10 @@ fn check(p: &LinearPlan) {
     assert_eq!(p.codes(), 0..m * p.codes_ld());
     assert!(p.scales().start >= p.codes().end && p.scales().len() == 4 * m, "{p}");
     assert!(p.gemm_scratch().start >= p.scales().end && p.gemm_scratch().len() == p.gemm().scratch_bytes(), "{p}");
-    assert!(p.scales().start.is_multiple_of(SCRATCH_ALIGN) && p.gemm_scratch().start.is_multiple_of(SCRATCH_ALIGN), "{p}");
+    assert!(
+        p.scales().start.is_multiple_of(SCRATCH_ALIGN) && p.gemm_scratch().start.is_multiple_of(SCRATCH_ALIGN),
+        "{p}"
+    );
     assert_eq!(p.scratch_bytes(), p.gemm_scratch().end);
 }
 

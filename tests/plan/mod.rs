@@ -4,7 +4,6 @@ mod gemm_s8;
 mod linear;
 mod quantize_rows;
 
-
 use halfbyte::plan::DeviceFacts;
 
 const fn facts(capability: u32, sm_count: u32, shared_kib: u32, threads_per_sm: u32, l2_mib: u32) -> DeviceFacts {

@@ -2,9 +2,7 @@
 
 use halfbyte::manifest::Entry;
 use halfbyte::plan::DeviceFacts;
-use halfbyte::plan::quantize_rows::{
-    Input, QuantizeRowsPlan, QuantizeRowsProblem, REDUCTION_BYTES, candidates, plan,
-};
+use halfbyte::plan::quantize_rows::{Input, QuantizeRowsPlan, QuantizeRowsProblem, REDUCTION_BYTES, candidates, plan};
 use proptest::prelude::*;
 
 use super::{ALL, SM80, SM89, SM90};

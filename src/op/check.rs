@@ -1,0 +1,79 @@
+//! What every door checks of its operands.
+
+use crate::device::{Device, Region, Span};
+use crate::plan::DeviceFacts;
+use crate::{Error, Result};
+
+/// The s8 kernels copy 16 bytes at a time.
+pub(super) const CODES_ALIGN: u64 = 16;
+
+/// `region` lies on `device`.
+pub(super) fn device(device: &Device, what: &'static str, region: &impl Region) -> Result<()> {
+    same_device(device, what, region.device())
+}
+
+/// `have` is `want`.
+pub(super) fn same_device(want: &Device, what: &'static str, have: &Device) -> Result<()> {
+    if have == want {
+        return Ok(());
+    }
+    Err(Error::WrongDevice { what, have: have.to_string(), want: want.to_string() })
+}
+
+/// A non-empty region starts at a multiple of `align` bytes.
+pub(super) fn aligned(what: &'static str, span: &Span, align: u64) -> Result<()> {
+    if span.rows == 0 || span.row_bytes == 0 || span.address.is_multiple_of(align) {
+        return Ok(());
+    }
+    Err(Error::Misaligned { what, address: span.address, align })
+}
+
+/// `output` shares no byte with any of `inputs`. Safe views never do; raw ones may.
+pub(super) fn apart(output: (&'static str, Span), inputs: &[(&'static str, Span)]) -> Result<()> {
+    match inputs.iter().find(|(_, input)| output.1.overlaps(input)) {
+        None => Ok(()),
+        Some(&(input, _)) => Err(Error::Aliased { output: output.0, input }),
+    }
+}
+
+/// An array has the length that the problem asks for.
+pub(super) fn length(what: &str, have: usize, dimension: &str, need: usize) -> Result<()> {
+    if have == need {
+        return Ok(());
+    }
+    Err(Error::Shape(format!("{what} holds {have} elements, but {dimension} = {need}")))
+}
+
+/// A matrix has the shape that the problem asks for.
+pub(super) fn shape(what: &str, have: [usize; 2], dimensions: &str, need: [usize; 2]) -> Result<()> {
+    if have == need {
+        return Ok(());
+    }
+    Err(Error::Shape(format!("{what} is {have:?}, but {dimensions} = {need:?}")))
+}
+
+/// Rows of codes start at multiples of 16 bytes.
+pub(super) fn codes_stride(what: &str, ld: usize) -> Result<()> {
+    if (ld as u64).is_multiple_of(CODES_ALIGN) {
+        return Ok(());
+    }
+    Err(Error::Shape(format!("the leading dimension {ld} of {what} is not a multiple of {CODES_ALIGN} bytes")))
+}
+
+/// A plan was made for this device or for one just like it.
+pub(super) fn plan_facts(plan: &DeviceFacts, device: &Device) -> Result<()> {
+    let have = device.facts();
+    if plan == have {
+        return Ok(());
+    }
+    let name = |f: &DeviceFacts| {
+        format!(
+            "compute capability {}.{} with {} multiprocessors and {} bytes of shared memory a block",
+            f.capability / 10,
+            f.capability % 10,
+            f.sm_count,
+            f.shared_per_block
+        )
+    };
+    Err(Error::Unsupported(format!("the plan was made for {}, but {device} has {}", name(plan), name(have))))
+}
