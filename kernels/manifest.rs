@@ -218,7 +218,7 @@ pub const ROWS: &[Row] = &[
         threads: 288,
         min_blocks: 1,
         max_registers: 168,
-        shared_bytes: 1024 + 4 * (128 + 128) * 128 + 64,
+        shared_bytes: 1024 + 4 * (128 + 128) * 128 + 8 * 2048 + 64,
         expect_sass: Some("IGMMA.64x128x32.S8.S8"),
         params: &GEMM_S8_WGMMA,
     },
