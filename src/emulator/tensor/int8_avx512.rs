@@ -1,0 +1,184 @@
+//! The 16×8 integer tile with AVX-512 VNNI: four multiply-adds in each of 16 lanes per `vpdpbusd`.
+//!
+//! A 512-bit half `z` of a C register is rows `4z..4z+4` (one per 128 bits) of four columns. For word `j` of k, A is
+//! the word `j` of its own row repeated over the 128 bits (`vpshufd`), B the word `j` of each of the four columns
+//! repeated over the rows (`vpermi2d`, once per tile). `vpdpbusd` multiplies u8 by s8; where the operands' signs
+//! are equal A is moved by 128 (`a ^ 0x80`) and `128·Σb` is taken back from the accumulator.
+
+use std::arch::x86_64::*;
+
+use crate::emulator::copy::Problem;
+use crate::emulator::ir::{Reg, V32};
+
+use super::descriptor::Descriptor;
+use super::int8::{FragA, IntKind};
+
+/// The 8 accumulators of a tile: C register, half.
+pub(super) type Acc = [[__m512i; 2]; 4];
+/// An A fragment in host registers: A register, half.
+pub(super) type A = [[__m512i; 2]; 4];
+
+/// The two 512-bit halves of a register.
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(super) fn load(v: &V32) -> [__m512i; 2] {
+    // SAFETY: `V32` is 128 bytes aligned to 64: two aligned 64-byte halves.
+    unsafe { [_mm512_load_si512(v.0.as_ptr().cast()), _mm512_load_si512(v.0.as_ptr().add(16).cast())] }
+}
+
+/// Writes both halves of a register.
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(super) fn store(v: &mut V32, halves: [__m512i; 2]) {
+    // SAFETY: as in `load`.
+    unsafe {
+        _mm512_store_si512(v.0.as_mut_ptr().cast(), halves[0]);
+        _mm512_store_si512(v.0.as_mut_ptr().add(16).cast(), halves[1]);
+    }
+}
+
+/// Loads an A fragment, moved by 128 if the signs ask for it.
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(super) fn load_a<const BIAS: bool>(a: FragA<'_>) -> A {
+    let flip = _mm512_set1_epi8(i8::MIN);
+    a.map(|v| load(v).map(|x| if BIAS { _mm512_xor_si512(x, flip) } else { x }))
+}
+
+/// B is unsigned (`SWAP`): it takes the unsigned operand's place and A the signed one's.
+#[target_feature(enable = "avx512f,avx512vnni")]
+#[inline]
+fn dot<const SWAP: bool>(acc: __m512i, a: __m512i, b: __m512i) -> __m512i {
+    if SWAP { _mm512_dpbusd_epi32(acc, b, a) } else { _mm512_dpbusd_epi32(acc, a, b) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[inline]
+fn step<const SWAP: bool, const BIAS: bool, const IMM: i32>(
+    acc: &mut Acc, sums: &mut [__m512i; 2], a: &[[__m512i; 2]; 2], b: [__m512i; 2], even: __m512i,
+) {
+    let even = _mm512_add_epi32(even, _mm512_set1_epi32(IMM & 3));
+    let odd = _mm512_add_epi32(even, _mm512_set1_epi32(4));
+    let b = [_mm512_permutex2var_epi32(b[0], even, b[1]), _mm512_permutex2var_epi32(b[0], odd, b[1])];
+    for (e, b) in b.into_iter().enumerate() {
+        if BIAS {
+            sums[e] = dot::<SWAP>(sums[e], _mm512_set1_epi8(1), b);
+        }
+    }
+    for r in 0..2 {
+        for z in 0..2 {
+            let a = _mm512_shuffle_epi32::<IMM>(a[r][z]);
+            acc[2 * r][z] = dot::<SWAP>(acc[2 * r][z], a, b[0]);
+            acc[2 * r + 1][z] = dot::<SWAP>(acc[2 * r + 1][z], a, b[1]);
+        }
+    }
+}
+
+/// `acc += A·B`; `a` comes from `load_a` with the same `BIAS`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[inline]
+pub(super) fn multiply<const SWAP: bool, const BIAS: bool>(acc: &mut Acc, halves: usize, a: &A, b: &[[__m512i; 2]; 2]) {
+    // Word index of column 2(l % 4): 8(l % 4).
+    let even = _mm512_setr_epi32(0, 8, 16, 24, 0, 8, 16, 24, 0, 8, 16, 24, 0, 8, 16, 24);
+    let mut sums = [_mm512_setzero_si512(); 2];
+    for h in 0..halves {
+        let a = &[a[2 * h], a[2 * h + 1]];
+        step::<SWAP, BIAS, 0x00>(acc, &mut sums, a, b[h], even);
+        step::<SWAP, BIAS, 0x55>(acc, &mut sums, a, b[h], even);
+        step::<SWAP, BIAS, 0xaa>(acc, &mut sums, a, b[h], even);
+        step::<SWAP, BIAS, 0xff>(acc, &mut sums, a, b[h], even);
+    }
+    if BIAS {
+        let sums = sums.map(|s| _mm512_slli_epi32::<7>(s));
+        for (c, acc) in acc.iter_mut().enumerate() {
+            for acc in acc {
+                // Signed A was raised by 128, unsigned A lowered.
+                *acc = if SWAP { _mm512_add_epi32(*acc, sums[c % 2]) } else { _mm512_sub_epi32(*acc, sums[c % 2]) };
+            }
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn tile_of<const SWAP: bool, const BIAS: bool>(halves: usize, a: FragA<'_>, b: [&V32; 2], c: [&V32; 4]) -> [V32; 4] {
+    let mut acc = c.map(|c| load(c));
+    let a = load_a::<BIAS>(a);
+    let b = b.map(|b| load(b));
+    // The constant counts unroll the loop over halves.
+    match halves {
+        1 => multiply::<SWAP, BIAS>(&mut acc, 1, &a, &b),
+        _ => multiply::<SWAP, BIAS>(&mut acc, 2, &a, &b),
+    }
+    let mut d = [V32([0; 32]); 4];
+    for (d, acc) in d.iter_mut().zip(acc) {
+        store(d, acc);
+    }
+    d
+}
+
+/// `A·B + C` (wrapping) of one tile.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+pub(super) fn tile(kind: IntKind, halves: usize, a: FragA<'_>, b: [&V32; 2], c: [&V32; 4]) -> [V32; 4] {
+    match (kind.a_signed, kind.b_signed) {
+        (true, true) => tile_of::<false, true>(halves, a, b, c),
+        (false, true) => tile_of::<false, false>(halves, a, b, c),
+        (true, false) => tile_of::<true, false>(halves, a, b, c),
+        (false, false) => tile_of::<true, true>(halves, a, b, c),
+    }
+}
+
+/// Eight rows of two 16-byte chunks from shared memory, laid out as a B fragment.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn load_b(shared: &[u8], from: &Descriptor, first: u32) -> Result<[[__m512i; 2]; 2], Problem> {
+    let chunk = |row: u32, c: u32| -> Result<__m128i, Problem> {
+        let bytes = from.load_chunk(shared, first + row, c)?;
+        // SAFETY: `bytes` is 16 readable bytes; the load needs no alignment.
+        Ok(unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) })
+    };
+    let mut b = [[_mm512_setzero_si512(); 2]; 2];
+    for (c, b) in b.iter_mut().enumerate() {
+        for (z, b) in b.iter_mut().enumerate() {
+            let (row, c) = (4 * z as u32, c as u32);
+            let x = _mm512_castsi128_si512(chunk(row, c)?);
+            let x = _mm512_inserti32x4::<1>(x, chunk(row + 1, c)?);
+            let x = _mm512_inserti32x4::<2>(x, chunk(row + 2, c)?);
+            *b = _mm512_inserti32x4::<3>(x, chunk(row + 3, c)?);
+        }
+    }
+    Ok(b)
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn wgmma_of<const SWAP: bool, const BIAS: bool>(
+    registers: &mut [V32], d: &[Reg], a: FragA<'_>, scale_d: bool, shared: &[u8], from: &Descriptor,
+) -> Result<(), Problem> {
+    let a = load_a::<BIAS>(a);
+    for (i, d) in d.chunks_exact(4).enumerate() {
+        let b = load_b(shared, from, 8 * i as u32)?;
+        let mut acc = [[_mm512_setzero_si512(); 2]; 4];
+        if scale_d {
+            for (acc, &d) in acc.iter_mut().zip(d) {
+                *acc = load(&registers[usize::from(d)]);
+            }
+        }
+        multiply::<SWAP, BIAS>(&mut acc, 2, &a, &b);
+        for (acc, &d) in acc.into_iter().zip(d) {
+            store(&mut registers[usize::from(d)], acc);
+        }
+    }
+    Ok(())
+}
+
+/// A warp's 16 rows of a wrapping integer `wgmma`: `d` names four registers per 8 columns.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+pub(super) fn wgmma(
+    kind: IntKind, registers: &mut [V32], d: &[Reg], a: FragA<'_>, scale_d: bool, shared: &[u8], from: &Descriptor,
+) -> Result<(), Problem> {
+    match (kind.a_signed, kind.b_signed) {
+        (true, true) => wgmma_of::<false, true>(registers, d, a, scale_d, shared, from),
+        (false, true) => wgmma_of::<false, false>(registers, d, a, scale_d, shared, from),
+        (true, false) => wgmma_of::<true, false>(registers, d, a, scale_d, shared, from),
+        (false, false) => wgmma_of::<true, true>(registers, d, a, scale_d, shared, from),
+    }
+}
