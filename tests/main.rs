@@ -1,3 +1,4 @@
 //! All integration tests, one binary: folders mirror `src/`.
 
+mod house;
 mod plan;

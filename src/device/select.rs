@@ -47,11 +47,15 @@ mod tests {
     use super::*;
     use crate::manifest::{Entry, ROWS};
 
+    const fn made(source: &'static str, target: Target, ptx: &'static str) -> Module {
+        Module { source, target, ptx, fatbin: None, version: (8, 0), key: "" }
+    }
+
     static MODULES: [Module; 4] = [
-        Module { source: "a", target: Target::Sm80, ptx: "a80", fatbin: None },
-        Module { source: "a", target: Target::Sm89, ptx: "a89", fatbin: None },
-        Module { source: "a", target: Target::Sm90a, ptx: "a90a", fatbin: None },
-        Module { source: "b", target: Target::Sm90a, ptx: "b90a", fatbin: None },
+        made("a", Target::Sm80, "a80"),
+        made("a", Target::Sm89, "a89"),
+        made("a", Target::Sm90a, "a90a"),
+        made("b", Target::Sm90a, "b90a"),
     ];
 
     fn row(source: &'static str, targets: &'static [Target]) -> Row {
