@@ -1,10 +1,10 @@
-//! Bulk copies from global to shared memory that complete on an mbarrier: TMA tiles (`cp.async.bulk.tensor`) and plain
-//! `cp.async.bulk` (PTX ISA §9.7.9.25.5).
+//! Bulk copies from global to shared memory that complete on an mbarrier: TMA tiles (`cp.async.bulk.tensor`) and
+//! plain `cp.async.bulk` (PTX ISA §9.7.9.25.5).
 //!
-//! A tile is the map's box at the given coordinates, dense in shared memory with dimension 0 innermost, 16-byte chunks
-//! exchanged by the map's swizzle on the shared address. Elements outside the tensor are filled and still count: the
-//! mbarrier gets the bytes of the full box. Copies are checked at issue and queued per block; they land when the
-//! interpreter says so, by default when no warp of the block can run.
+//! A tile is the map's box at the given coordinates, dense in shared memory with dimension 0 innermost, 16-byte
+//! chunks exchanged by the map's swizzle on the shared address. Elements outside the tensor are filled and still
+//! count: the mbarrier gets the bytes of the full box. Copies are checked at issue and queued per block; they
+//! land when the interpreter says so, by default when no warp of the block can run.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -57,13 +57,20 @@ pub(crate) struct BulkTarget {
 }
 
 impl BulkQueue {
-    /// Captures a tile copy: `map` are the 128 bytes at the map's address, `coords` the element coordinates of the box's
-    /// corner (the first `dims` count).
+    /// Captures a tile copy: `map` are the 128 bytes at the map's address, `coords` the element coordinates of
+    /// the box's corner (the first `dims` count).
     ///
     /// # Errors
-    /// Bytes that are not a map; another rank; a destination not a multiple of 128 or outside shared memory; a bad mbarrier
-    /// address; a swizzled box narrower than its span (not modelled).
-    pub(crate) fn issue_tile(&mut self, target: BulkTarget, map: &[u8; 128], dims: u8, coords: [i32; 5], shared_len: usize) -> Result<(), Problem> {
+    /// Bytes that are not a map; another rank; a destination not a multiple of 128 or outside shared memory; a
+    /// bad mbarrier address; a swizzled box narrower than its span (not modelled).
+    pub(crate) fn issue_tile(
+        &mut self,
+        target: BulkTarget,
+        map: &[u8; 128],
+        dims: u8,
+        coords: [i32; 5],
+        shared_len: usize,
+    ) -> Result<(), Problem> {
         let map = match &self.last_map {
             Some((bytes, decoded)) if bytes == map => Arc::clone(decoded),
             _ => {
@@ -77,7 +84,10 @@ impl BulkQueue {
         }
         let inner = u64::from(map.box_[0]) * map.dtype.size();
         if map.swizzle != Swizzle::None && inner != map.swizzle.span() {
-            return Err(Problem::unsupported(format!("a tile of {inner} bytes a line with a swizzle of {}", map.swizzle.span())));
+            return Err(Problem::unsupported(format!(
+                "a tile of {inner} bytes a line with a swizzle of {}",
+                map.swizzle.span()
+            )));
         }
         let bytes = map.box_bytes();
         shared_range(shared_len, u64::from(target.dst), bytes, 128, "bulk tensor copy destination")?;
@@ -88,7 +98,14 @@ impl BulkQueue {
     ///
     /// # Errors
     /// Addresses or size not multiples of 16, or outside their memories; a bad mbarrier address.
-    pub(crate) fn issue_plain(&mut self, target: BulkTarget, address: u64, bytes: u32, shared_len: usize, global: &impl GlobalMemory) -> Result<(), Problem> {
+    pub(crate) fn issue_plain(
+        &mut self,
+        target: BulkTarget,
+        address: u64,
+        bytes: u32,
+        shared_len: usize,
+        global: &impl GlobalMemory,
+    ) -> Result<(), Problem> {
         if !bytes.is_multiple_of(16) {
             return Err(Problem::operand(format!("cp.async.bulk of {bytes} bytes, not a multiple of 16")));
         }
@@ -128,7 +145,13 @@ impl PendingBulk {
     pub(crate) fn land(&self, shared: &mut [u8], global: &impl GlobalMemory) -> Result<(), Problem> {
         match &self.source {
             Source::Plain { address } => {
-                let range = shared_range(shared.len(), u64::from(self.dst), u64::from(self.bytes), 16, "bulk copy destination")?;
+                let range = shared_range(
+                    shared.len(),
+                    u64::from(self.dst),
+                    u64::from(self.bytes),
+                    16,
+                    "bulk copy destination",
+                )?;
                 if !range.is_empty() {
                     global.read(*address, &mut shared[range])?;
                 }
@@ -138,7 +161,13 @@ impl PendingBulk {
         mbarrier::complete_tx(shared, u64::from(self.mbar), self.bytes)
     }
 
-    fn land_tile(&self, map: &TensorMap, coords: &[i32; 5], shared: &mut [u8], global: &impl GlobalMemory) -> Result<(), Problem> {
+    fn land_tile(
+        &self,
+        map: &TensorMap,
+        coords: &[i32; 5],
+        shared: &mut [u8],
+        global: &impl GlobalMemory,
+    ) -> Result<(), Problem> {
         let size = map.dtype.size();
         let inner = u64::from(map.box_[0]) * size;
         let lines = u64::from(self.bytes) / inner;
@@ -184,7 +213,9 @@ fn fill(line: &mut [u8], map: &TensorMap) {
     match (map.fill, map.dtype) {
         (Fill::Nan, TensorMapDtype::F16 | TensorMapDtype::Bf16) => line.as_chunks_mut::<2>().0.fill([0xff, 0x7f]),
         (Fill::Nan, TensorMapDtype::F32) => line.as_chunks_mut::<4>().0.fill([0xff, 0xff, 0xff, 0x7f]),
-        (Fill::Nan, TensorMapDtype::F64) => line.as_chunks_mut::<8>().0.fill([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]),
+        (Fill::Nan, TensorMapDtype::F64) => {
+            line.as_chunks_mut::<8>().0.fill([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f])
+        }
         _ => line.fill(0),
     }
 }
@@ -212,7 +243,9 @@ mod tests {
             map.swizzle = swizzle;
             let width = if swizzle == Swizzle::None { 48 } else { swizzle.span() as i64 };
             map.box_[0] = width as u32;
-            for (x, y) in [(0, 0), (16, 3), (100, 7), (-5, -2), (190, 9), (-200, 0), (0, -8), (200, 0), (i32::MAX, i32::MIN)] {
+            for (x, y) in
+                [(0, 0), (16, 3), (100, 7), (-5, -2), (190, 9), (-200, 0), (0, -8), (200, 0), (i32::MAX, i32::MIN)]
+            {
                 let (mut shared, mut queue) = (vec![0xffu8; 4096], BulkQueue::default());
                 mbarrier::init(&mut shared, 0, 1).unwrap();
                 mbarrier::arrive(&mut shared, 0, 1, Some(8 * width as u32)).unwrap();
@@ -228,7 +261,12 @@ mod tests {
                         let at = 1024 + r * width + c;
                         // In 128-byte lines: chunk number XOR the low bits of the line number.
                         let (line, chunk) = (at / 128, at / 16 % 8);
-                        let mask = match swizzle { Swizzle::None => 0, Swizzle::B32 => 1, Swizzle::B64 => 3, Swizzle::B128 => 7 };
+                        let mask = match swizzle {
+                            Swizzle::None => 0,
+                            Swizzle::B32 => 1,
+                            Swizzle::B64 => 3,
+                            Swizzle::B128 => 7,
+                        };
                         let at = line * 128 + (chunk ^ (line & mask)) * 16 + at % 16;
                         assert_eq!(shared[at as usize], expected, "{swizzle:?} ({x}, {y}) row {r} byte {c}");
                     }
@@ -243,8 +281,15 @@ mod tests {
         let memory = memory(4 * 160);
         // 5 × 2 × 4 f32, rows of 32 bytes, planes of 160.
         let map = TensorMap {
-            dtype: TensorMapDtype::F32, rank: 3, address: 0x1_0000, dims: [5, 2, 4, 1, 1], strides: [0, 32, 160, 0, 0],
-            box_: [4, 3, 2, 1, 1], element_strides: [1; 5], swizzle: Swizzle::None, fill: Fill::Nan,
+            dtype: TensorMapDtype::F32,
+            rank: 3,
+            address: 0x1_0000,
+            dims: [5, 2, 4, 1, 1],
+            strides: [0, 32, 160, 0, 0],
+            box_: [4, 3, 2, 1, 1],
+            element_strides: [1; 5],
+            swizzle: Swizzle::None,
+            fill: Fill::Nan,
         };
         let (mut shared, mut queue) = (vec![0u8; 1024], BulkQueue::default());
         mbarrier::init(&mut shared, 0, 1).unwrap();

@@ -1,9 +1,9 @@
 //! `cp.async`: 4, 8 or 16 bytes a lane from global to shared memory, in commit groups (PTX ISA §9.7.9.25).
 //!
-//! Addresses and sizes are captured and checked at issue; bytes are read and written when the copy lands: at the lane's
-//! `wait_group` or `wait_all`, or, when a `cp.async.mbarrier.arrive` follows it, when the block can do nothing else.
-//! Copies that a warp leaves behind when it exits are dropped: nothing orders their writes before any read of the block,
-//! so never is the latest legal time.
+//! Addresses and sizes are captured and checked at issue; bytes are read and written when the copy lands: at the
+//! lane's `wait_group` or `wait_all`, or, when a `cp.async.mbarrier.arrive` follows it, when the block can do
+//! nothing else. Copies that a warp leaves behind when it exits are dropped: nothing orders their writes before
+//! any read of the block, so never is the latest legal time.
 
 use std::collections::VecDeque;
 
@@ -56,7 +56,8 @@ impl Pending {
             What::Arrive(at) => mbarrier::arrive(shared, u64::from(at), 1, None).map(drop),
             What::Copy(copy) => {
                 let (size, take) = (u64::from(copy.size), usize::from(copy.src_size.min(copy.size)));
-                let range = shared_range(shared.len(), u64::from(copy.dst), size, size, "cp.async destination").map_err(|p| p.at_lane(lane))?;
+                let range = shared_range(shared.len(), u64::from(copy.dst), size, size, "cp.async destination")
+                    .map_err(|p| p.at_lane(lane))?;
                 let (from, zero) = shared[range].split_at_mut(take);
                 zero.fill(0);
                 if from.is_empty() { Ok(()) } else { global.read(copy.src, from) }
@@ -72,7 +73,13 @@ impl CpAsyncQueue {
     /// # Errors
     /// Size not 4, 8 or 16; `src_size` above it; an address not a multiple of the size, or outside its memory.
     #[inline]
-    pub(crate) fn issue(&mut self, lane: usize, copy: CpAsync, shared_len: usize, global: &impl GlobalMemory) -> Result<(), Problem> {
+    pub(crate) fn issue(
+        &mut self,
+        lane: usize,
+        copy: CpAsync,
+        shared_len: usize,
+        global: &impl GlobalMemory,
+    ) -> Result<(), Problem> {
         self.check(copy, shared_len, global).map_err(|p| p.at_lane(lane))?;
         self.push(lane, What::Copy(copy));
         Ok(())
@@ -80,7 +87,10 @@ impl CpAsyncQueue {
 
     fn check(&self, copy: CpAsync, shared_len: usize, global: &impl GlobalMemory) -> Result<(), Problem> {
         if !matches!(copy.size, 4 | 8 | 16) || copy.src_size > copy.size {
-            return Err(Problem::operand(format!("cp.async of {} bytes, {} of them from the source", copy.size, copy.src_size)));
+            return Err(Problem::operand(format!(
+                "cp.async of {} bytes, {} of them from the source",
+                copy.size, copy.src_size
+            )));
         }
         let size = u64::from(copy.size);
         shared_range(shared_len, u64::from(copy.dst), size, size, "cp.async destination")?;
@@ -96,8 +106,8 @@ impl CpAsyncQueue {
         self.pending.push_back(Pending { what, group, lane: (lane % 32) as u8 });
     }
 
-    /// `cp.async.mbarrier.arrive`: the barrier at `at` gets one arrival of `lane` when all its copies so far have landed;
-    /// unless `noinc`, its pending count is raised by one now.
+    /// `cp.async.mbarrier.arrive`: the barrier at `at` gets one arrival of `lane` when all its copies so far have
+    /// landed; unless `noinc`, its pending count is raised by one now.
     ///
     /// # Errors
     /// As the mbarrier's own operations.
@@ -121,9 +131,17 @@ impl CpAsyncQueue {
     ///
     /// # Errors
     /// Memory that is gone since the issue.
-    pub(crate) fn wait_group(&mut self, mask: u32, pending: u32, shared: &mut [u8], global: &impl GlobalMemory) -> Result<(), Problem> {
+    pub(crate) fn wait_group(
+        &mut self,
+        mask: u32,
+        pending: u32,
+        shared: &mut [u8],
+        global: &impl GlobalMemory,
+    ) -> Result<(), Problem> {
         let committed = self.committed;
-        self.land(shared, global, |p| mask >> p.lane & 1 == 1 && committed[usize::from(p.lane)].wrapping_sub(p.group) > pending)
+        self.land(shared, global, |p| {
+            mask >> p.lane & 1 == 1 && committed[usize::from(p.lane)].wrapping_sub(p.group) > pending
+        })
     }
 
     /// `cp.async.wait_all` of the lanes in `mask`: lands all their copies, committed or not.
@@ -134,8 +152,8 @@ impl CpAsyncQueue {
         self.land(shared, global, |p| mask >> p.lane & 1 == 1)
     }
 
-    /// Lands everything up to the last pending mbarrier arrival, because the block can do nothing else; false when no
-    /// arrival is pending.
+    /// Lands everything up to the last pending mbarrier arrival, because the block can do nothing else; false
+    /// when no arrival is pending.
     ///
     /// # Errors
     /// As [`CpAsyncQueue::wait_group`], and the mbarrier's own.
@@ -162,7 +180,12 @@ impl CpAsyncQueue {
         p.land(shared, global)
     }
 
-    fn land(&mut self, shared: &mut [u8], global: &impl GlobalMemory, due: impl Fn(&Pending) -> bool) -> Result<(), Problem> {
+    fn land(
+        &mut self,
+        shared: &mut [u8],
+        global: &impl GlobalMemory,
+        due: impl Fn(&Pending) -> bool,
+    ) -> Result<(), Problem> {
         // Mostly the due copies are the oldest ones and whole warps wait together; else look through the rest.
         while self.pending.front().is_some_and(&due) {
             if let Some(p) = self.pending.pop_front() {

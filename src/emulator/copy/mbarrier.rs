@@ -1,8 +1,8 @@
 //! `mbarrier` objects: 64-bit words in shared memory that count arrivals and copied bytes (PTX ISA §9.7.13.15).
 //!
-//! The encoding is opaque to programs. Here, from bit 0: expected arrivals (20 bits), pending arrivals (20), tx-count (21,
-//! two's complement), phase parity (1), and the mark `01` in the top two bits, so that a word that was never
-//! initialized (memory starts as all ones) or was invalidated (0) is noticed.
+//! The encoding is opaque to programs. Here, from bit 0: expected arrivals (20 bits), pending arrivals (20),
+//! tx-count (21, two's complement), phase parity (1), and the mark `01` in the top two bits, so that a word that
+//! was never initialized (memory starts as all ones) or was invalidated (0) is noticed.
 
 use super::problem::{Problem, shared_range};
 
@@ -20,7 +20,11 @@ struct Barrier {
 
 impl Barrier {
     fn to_word(self) -> u64 {
-        u64::from(self.expected) | u64::from(self.pending) << 20 | (self.tx as u64 & 0x1f_ffff) << 40 | u64::from(self.parity) << 61 | MARK
+        u64::from(self.expected)
+            | u64::from(self.pending) << 20
+            | (self.tx as u64 & 0x1f_ffff) << 40
+            | u64::from(self.parity) << 61
+            | MARK
     }
 
     fn from_word(word: u64) -> Option<Barrier> {
@@ -29,7 +33,12 @@ impl Barrier {
         }
         // Sign-extend the 21 bits of the tx-count.
         let tx = ((word >> 40 & 0x1f_ffff) as i64) << 43 >> 43;
-        Some(Barrier { expected: (word & 0xf_ffff) as u32, pending: (word >> 20 & 0xf_ffff) as u32, tx, parity: word >> 61 & 1 == 1 })
+        Some(Barrier {
+            expected: (word & 0xf_ffff) as u32,
+            pending: (word >> 20 & 0xf_ffff) as u32,
+            tx,
+            parity: word >> 61 & 1 == 1,
+        })
     }
 
     /// Starts the next phase if this one has seen all its arrivals and bytes.
@@ -43,7 +52,10 @@ impl Barrier {
     fn add_tx(&mut self, at: u64, bytes: i64) -> Result<(), Problem> {
         let tx = self.tx + bytes;
         if !(-MAX..=MAX).contains(&tx) {
-            return Err(Problem::mbarrier(at, format!("mbarrier at {at:#x}: tx-count {} {bytes:+} leaves ±{MAX}", self.tx)));
+            return Err(Problem::mbarrier(
+                at,
+                format!("mbarrier at {at:#x}: tx-count {} {bytes:+} leaves ±{MAX}", self.tx),
+            ));
         }
         self.tx = tx;
         Ok(())
@@ -51,13 +63,21 @@ impl Barrier {
 
     fn arrive(&mut self, at: u64, count: u32) -> Result<(), Problem> {
         if count == 0 || i64::from(count) > MAX {
-            return Err(Problem::mbarrier(at, format!("mbarrier at {at:#x}: arrive with count {count}, allowed are 1 to {MAX}")));
+            return Err(Problem::mbarrier(
+                at,
+                format!("mbarrier at {at:#x}: arrive with count {count}, allowed are 1 to {MAX}"),
+            ));
         }
         match self.pending.checked_sub(count) {
             Some(pending) => self.pending = pending,
             None => {
                 let (pending, expected) = (self.pending, self.expected);
-                return Err(Problem::mbarrier(at, format!("mbarrier at {at:#x}: {count} more arrivals than its count: {pending} of {expected} are pending in this phase")));
+                return Err(Problem::mbarrier(
+                    at,
+                    format!(
+                        "mbarrier at {at:#x}: {count} more arrivals than its count, {pending} of {expected} are pending"
+                    ),
+                ));
             }
         }
         Ok(())
@@ -67,7 +87,9 @@ impl Barrier {
 fn word(shared: &mut [u8], at: u64) -> Result<&mut [u8; 8], Problem> {
     let range = shared_range(shared.len(), at, 8, 8, "mbarrier")?;
     let limit = shared.len() as u64;
-    shared[range].first_chunk_mut().ok_or_else(|| Problem::out_of_bounds(crate::emulator::ir::Space::Shared, at, 8, limit, "mbarrier"))
+    shared[range]
+        .first_chunk_mut()
+        .ok_or_else(|| Problem::out_of_bounds(crate::emulator::ir::Space::Shared, at, 8, limit, "mbarrier"))
 }
 
 /// Runs `f` on the barrier at `at` and stores it back; the result is the word before.
@@ -89,7 +111,10 @@ fn update(shared: &mut [u8], at: u64, f: impl FnOnce(&mut Barrier) -> Result<(),
 pub(crate) fn init(shared: &mut [u8], at: u64, count: u32) -> Result<(), Problem> {
     let word = word(shared, at)?;
     if count == 0 || i64::from(count) > MAX {
-        return Err(Problem::mbarrier(at, format!("mbarrier.init at {at:#x} with count {count}, allowed are 1 to {MAX}")));
+        return Err(Problem::mbarrier(
+            at,
+            format!("mbarrier.init at {at:#x} with count {count}, allowed are 1 to {MAX}"),
+        ));
     }
     *word = Barrier { expected: count, pending: count, tx: 0, parity: false }.to_word().to_le_bytes();
     Ok(())
@@ -155,13 +180,17 @@ pub(crate) fn add_pending(shared: &mut [u8], at: u64) -> Result<(), Problem> {
     .map(drop)
 }
 
-/// `mbarrier.test_wait.parity`: true when the phase of parity `parity` is over, that is, the current one has the other.
+/// `mbarrier.test_wait.parity`: true when the phase of parity `parity` is over, that is, the current one has the
+/// other.
 ///
 /// # Errors
 /// Bad address, no barrier there, a parity other than 0 or 1.
 pub(crate) fn test_parity(shared: &[u8], at: u64, parity: u32) -> Result<bool, Problem> {
     if parity > 1 {
-        return Err(Problem::mbarrier(at, format!("mbarrier at {at:#x}: wait for parity {parity}, allowed are 0 and 1")));
+        return Err(Problem::mbarrier(
+            at,
+            format!("mbarrier at {at:#x}: wait for parity {parity}, allowed are 0 and 1"),
+        ));
     }
     Ok(u32::from(read(shared, at)?.parity) != parity)
 }
@@ -181,13 +210,20 @@ pub(crate) fn test_state(shared: &[u8], at: u64, state: u64) -> Result<bool, Pro
 fn read(shared: &[u8], at: u64) -> Result<Barrier, Problem> {
     let range = shared_range(shared.len(), at, 8, 8, "mbarrier")?;
     let word = shared[range].first_chunk().map_or(0, |w| u64::from_le_bytes(*w));
-    Barrier::from_word(word).ok_or_else(|| Problem::mbarrier(at, format!("no initialized mbarrier at {at:#x} (the word is {word:#018x})")))
+    Barrier::from_word(word)
+        .ok_or_else(|| Problem::mbarrier(at, format!("no initialized mbarrier at {at:#x} (the word is {word:#018x})")))
 }
 
 /// The barrier in words, for deadlock reports: pending arrivals, bytes awaited, phase parity.
 pub(crate) fn describe(shared: &[u8], at: u64) -> String {
     match read(shared, at) {
-        Ok(b) => format!("mbarrier at {at:#x}: {} of {} arrivals and {} bytes pending, phase parity {}", b.pending, b.expected, b.tx, u8::from(b.parity)),
+        Ok(b) => format!(
+            "mbarrier at {at:#x}: {} of {} arrivals and {} bytes pending, phase parity {}",
+            b.pending,
+            b.expected,
+            b.tx,
+            u8::from(b.parity)
+        ),
         Err(problem) => problem.what,
     }
 }
@@ -234,7 +270,12 @@ mod tests {
         arrive(&mut s, 0, 1, None).unwrap();
         let over = arrive(&mut s, 0, 1, None).unwrap_err();
         assert!(over.what.contains("more arrivals than its count"), "{over}");
-        assert!(init(&mut s, 0, 0).is_err() && init(&mut s, 0, 1 << 20).is_err() && init(&mut s, 4, 1).is_err() && init(&mut s, 16, 1).is_err());
+        assert!(
+            init(&mut s, 0, 0).is_err()
+                && init(&mut s, 0, 1 << 20).is_err()
+                && init(&mut s, 4, 1).is_err()
+                && init(&mut s, 16, 1).is_err()
+        );
         assert!(expect_tx(&mut s, 0, 1 << 20).is_err());
         assert!(test_parity(&s, 0, 2).is_err() && test_parity(&s, u64::MAX - 7, 0).is_err());
         assert!(test_state(&s, 0, 0).is_err());

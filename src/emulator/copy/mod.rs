@@ -42,8 +42,11 @@ pub(crate) struct TestMemory {
 #[cfg(test)]
 impl GlobalMemory for TestMemory {
     fn check(&self, address: u64, size: u64) -> Result<(), Problem> {
-        let inside = address >= self.base && address.checked_add(size).is_some_and(|end| end <= self.base + self.bytes.len() as u64);
-        let problem = || Problem::out_of_bounds(crate::emulator::ir::Space::Global, address, size, self.bytes.len() as u64, "test");
+        let inside = address >= self.base
+            && address.checked_add(size).is_some_and(|end| end <= self.base + self.bytes.len() as u64);
+        let problem = || {
+            Problem::out_of_bounds(crate::emulator::ir::Space::Global, address, size, self.bytes.len() as u64, "test")
+        };
         inside.then_some(()).ok_or_else(problem)
     }
 

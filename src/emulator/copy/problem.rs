@@ -85,7 +85,13 @@ impl fmt::Display for Problem {
 impl std::error::Error for Problem {}
 
 /// The range of `shared` that `size` bytes at `address` take, if they are inside and aligned to `align`.
-pub(crate) fn shared_range(len: usize, address: u64, size: u64, align: u64, who: &str) -> Result<std::ops::Range<usize>, Problem> {
+pub(crate) fn shared_range(
+    len: usize,
+    address: u64,
+    size: u64,
+    align: u64,
+    who: &str,
+) -> Result<std::ops::Range<usize>, Problem> {
     if align > 1 && !address.is_multiple_of(align) {
         return Err(Problem::misaligned(Space::Shared, address, align, who));
     }

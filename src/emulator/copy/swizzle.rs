@@ -1,7 +1,7 @@
 //! The shared-memory swizzles of TMA: 16-byte chunks change places by address bits.
 
-/// Where the byte at shared address `address` really goes: bits 4.. are XORed with bits 7.., 1, 2 or 3 bits for a span of
-/// 32, 64 or 128 bytes; a span of 16 moves nothing.
+/// Where the byte at shared address `address` really goes: bits 4.. are XORed with bits 7.., 1, 2 or 3 bits for a
+/// span of 32, 64 or 128 bytes; a span of 16 moves nothing.
 #[inline]
 pub(super) fn swizzled(address: u64, span: u64) -> u64 {
     address ^ (address >> 3 & (span - 16))
@@ -11,7 +11,8 @@ pub(super) fn swizzled(address: u64, span: u64) -> u64 {
 mod tests {
     use super::swizzled;
 
-    /// PTX ISA §5.5.6, the 128-byte pattern: line r of 8 holds chunks c at c ^ r; 64: line pairs; 32: line quadruples.
+    /// PTX ISA §5.5.6, the 128-byte pattern: line r of 8 holds chunks c at c ^ r; 64: line pairs; 32: line
+    /// quadruples.
     #[test]
     fn patterns() {
         for address in (0..2048u64).step_by(16) {

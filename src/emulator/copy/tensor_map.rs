@@ -5,7 +5,18 @@ use super::problem::Problem;
 /// Element type of a tensor in a [`TensorMap`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
-pub enum TensorMapDtype { U8, U16, U32, I32, U64, I64, F16, F32, F64, Bf16 }
+pub enum TensorMapDtype {
+    U8,
+    U16,
+    U32,
+    I32,
+    U64,
+    I64,
+    F16,
+    F32,
+    F64,
+    Bf16,
+}
 
 const DTYPES: [TensorMapDtype; 10] = {
     use TensorMapDtype::*;
@@ -33,7 +44,12 @@ impl TensorMapDtype {
 /// How 16-byte chunks of the box are exchanged in shared memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
-pub enum Swizzle { None, B32, B64, B128 }
+pub enum Swizzle {
+    None,
+    B32,
+    B64,
+    B128,
+}
 
 const SWIZZLES: [Swizzle; 4] = [Swizzle::None, Swizzle::B32, Swizzle::B64, Swizzle::B128];
 
@@ -60,7 +76,8 @@ pub enum Fill {
 
 const MAGIC: [u8; 8] = *b"hbTMAP\x01\0";
 
-/// A tiled tensor map: a tensor in global memory and the box that one copy takes from it. Dimension 0 is the innermost.
+/// A tiled tensor map: a tensor in global memory and the box that one copy takes from it. Dimension 0 is the
+/// innermost.
 ///
 /// Interleaved layouts and element strides other than 1 are not modelled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,11 +90,11 @@ pub struct TensorMap {
     pub address: u64,
     /// Elements in each dimension, 1 to 2³².
     pub dims: [u64; 5],
-    /// Bytes between neighbours in each dimension: multiples of 16 below 2⁴⁰. `strides[0]` is not looked at: elements of
-    /// dimension 0 are adjacent.
+    /// Bytes between neighbours in each dimension: multiples of 16 below 2⁴⁰. `strides[0]` is not looked at:
+    /// elements of dimension 0 are adjacent.
     pub strides: [u64; 5],
-    /// Elements of the box in each dimension, 1 to 256; the innermost a multiple of 16 bytes, and with a swizzle at most its
-    /// span.
+    /// Elements of the box in each dimension, 1 to 256; the innermost a multiple of 16 bytes, and with a swizzle
+    /// at most its span.
     pub box_: [u32; 5],
     /// Steps between the elements taken in each dimension; only 1 is modelled.
     pub element_strides: [u32; 5],
@@ -126,7 +143,11 @@ impl TensorMap {
             (self.dims[i] - 1).checked_mul(self.strides[i]).and_then(|more| more.checked_add(sum))
         });
         if reach.and_then(|reach| self.address.checked_add(reach)).is_none() {
-            return refuse(format!("{:?} elements with strides {:?} reach beyond the address space", &self.dims[..rank], &self.strides[..rank]));
+            return refuse(format!(
+                "{:?} elements with strides {:?} reach beyond the address space",
+                &self.dims[..rank],
+                &self.strides[..rank]
+            ));
         }
         for (i, &n) in self.box_[..rank].iter().enumerate() {
             if !(1..=256).contains(&n) {
@@ -208,7 +229,17 @@ impl TensorMap {
             strides[i] = u64::from_le_bytes(take(&mut rest));
             box_[i] = u32::from(u16::from_le_bytes(take(&mut rest)));
         }
-        let map = TensorMap { dtype, rank: u32::from(rank), address, dims, strides, box_, element_strides: [1; 5], swizzle, fill };
+        let map = TensorMap {
+            dtype,
+            rank: u32::from(rank),
+            address,
+            dims,
+            strides,
+            box_,
+            element_strides: [1; 5],
+            swizzle,
+            fill,
+        };
         map.validate()?;
         Ok(map)
     }

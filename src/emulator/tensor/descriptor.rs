@@ -7,8 +7,8 @@
 //! - MN-major operand of 16-bit elements (a line is along M or N), element `(m, k)`:
 //!   `(m / (S/2))·LBO + (m % (S/2))·2 + (k / 8)·SBO + (k % 8)·S` with swizzle; without, LBO and SBO change places.
 //!
-//! A swizzle exchanges 16-byte chunks by address: bits 4.. are XORed with bits 7.. (1, 2 or 3 bits for 32, 64, 128),
-//! counted on the shared-memory address itself.
+//! A swizzle exchanges 16-byte chunks by address: bits 4.. are XORed with bits 7.. (1, 2 or 3 bits for 32, 64,
+//! 128), counted on the shared-memory address itself.
 
 use crate::emulator::copy::{Problem, shared_range};
 
@@ -26,8 +26,8 @@ pub(super) struct Descriptor {
 }
 
 impl Descriptor {
-    /// Decodes bits 0–13 start, 16–29 LBO, 32–45 SBO (all ÷ 16), 49–51 base offset, 62–63 swizzle (0 none, 1 128, 2 64,
-    /// 3 32 bytes).
+    /// Decodes bits 0–13 start, 16–29 LBO, 32–45 SBO (all ÷ 16), 49–51 base offset, 62–63 swizzle (0 none, 1 128,
+    /// 2 64, 3 32 bytes).
     ///
     /// # Errors
     /// `Unsupported` for a base offset other than 0.
@@ -35,7 +35,9 @@ impl Descriptor {
         let field = |at: u32| (bits >> at & 0x3fff) as u32 * 16;
         let base = bits >> 49 & 7;
         if base != 0 {
-            return Err(Problem::unsupported(format!("wgmma descriptor {bits:#018x} with base offset {base}: start the operand on a multiple of the swizzle's 8 lines")));
+            return Err(Problem::unsupported(format!(
+                "wgmma descriptor {bits:#018x} with base offset {base} (8 lines of the operand are not aligned)"
+            )));
         }
         let span = [16, 128, 64, 32][(bits >> 62) as usize & 3];
         Ok(Descriptor { start: field(0), lbo: field(16), sbo: field(32), span })
@@ -66,7 +68,9 @@ impl Descriptor {
         let at = self.chunk(r, c) as usize;
         match shared.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
             Some(chunk) => Ok(chunk),
-            None => Err(shared_range(shared.len(), at as u64, 16, 1, "wgmma operand").err().unwrap_or_else(|| Problem::operand(String::from("wgmma operand")))),
+            None => Err(shared_range(shared.len(), at as u64, 16, 1, "wgmma operand")
+                .err()
+                .unwrap_or_else(|| Problem::operand(String::from("wgmma operand")))),
         }
     }
 

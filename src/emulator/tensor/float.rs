@@ -1,12 +1,14 @@
 //! The 16×8 floating-point tile: f16, bf16, tf32 and fp8 operands, f32 or f16 accumulators.
 //!
-//! Fragments follow the pattern of the integer tile with 4, 2 or 1 elements in a word (PTX ISA §9.7.14, `mma.m16n8k4`
-//! to `.m16n8k32`): A register `2h + r`, lane `4g + t` holds row `g + 8r`, columns `4e·h + e·t ..+ e`; B register `h`
-//! column `g`, the same rows; C as f32 like the integer tile, as f16 register `r` holds columns `2t` (low) and `2t + 1`.
+//! Fragments follow the pattern of the integer tile with 4, 2 or 1 elements in a word (PTX ISA §9.7.14,
+//! `mma.m16n8k4` to `.m16n8k32`): A register `2h + r`, lane `4g + t` holds row `g + 8r`, columns `4e·h + e·t ..+
+//! e`; B register `h` column `g`, the same rows; C as f32 like the integer tile, as f16 register `r` holds
+//! columns `2t` (low) and `2t + 1`.
 //!
 //! Arithmetic: a product of two such elements is exact in f64; one instruction's products are added to C in f64, k
-//! ascending, and the sum is rounded once, to nearest even. The hardware's order and inner width are not specified by the
-//! PTX ISA, so this is one legal result, provisional until probes have run on a GPU. A NaN result is the canonical one.
+//! ascending, and the sum is rounded once, to nearest even. The hardware's order and inner width are not
+//! specified by the PTX ISA, so this is one legal result, provisional until probes have run on a GPU. A NaN
+//! result is the canonical one.
 
 use half::f16;
 
@@ -30,67 +32,112 @@ pub(super) fn per_word(ty: MmaTy) -> usize {
     }
 }
 
-/// e4m3 (no infinities; `S.1111.111` is NaN).
-fn e4m3(code: u8) -> f64 {
-    let sign = if code & 0x80 != 0 { -1.0 } else { 1.0 };
-    let (exponent, mantissa) = (i32::from(code >> 3) & 15, f64::from(code & 7));
-    match (exponent, code & 7) {
-        (15, 7) => f64::NAN,
-        (0, _) => sign * mantissa * 2f64.powi(-9),
-        _ => sign * (8.0 + mantissa) * 2f64.powi(exponent - 10),
-    }
-}
-
-/// Element `i` of a word.
+/// f16 without branches, so that loops over it become vectors. Exact: every f16 is an f32.
 #[inline(always)]
-fn element(ty: MmaTy, word: u32, i: usize) -> f64 {
-    let half = || (word >> (16 * i)) as u16;
-    let byte = || (word >> (8 * i)) as u8;
-    match ty {
-        MmaTy::F16 => f16::from_bits(half()).to_f64(),
-        MmaTy::BF16 => f64::from(f32::from_bits(u32::from(half()) << 16)),
-        // The low 13 bits of a tf32 operand are not looked at.
-        MmaTy::TF32 => f64::from(f32::from_bits(word & !0x1fff)),
-        MmaTy::E4M3 => e4m3(byte()),
-        // e5m2 is the upper byte of an f16.
-        MmaTy::E5M2 => f16::from_bits(u16::from(byte()) << 8).to_f64(),
-        MmaTy::S8 => f64::from(byte() as i8),
-        MmaTy::U8 => f64::from(byte()),
-    }
+fn half(bits: u32) -> f64 {
+    let magnitude = bits & 0x7fff;
+    // Exponent and mantissa in place, then the bias from 15 to 127; subnormals come out right by the multiplication.
+    let finite = f32::from_bits(magnitude << 13) * f32::from_bits((127 + 112) << 23);
+    let special = f32::from_bits(0x7f80_0000 | magnitude << 13);
+    let value = if magnitude >= 0x7c00 { special } else { finite };
+    f64::from(f32::from_bits(value.to_bits() | (bits & 0x8000) << 16))
 }
 
-/// Unpacks an A fragment of `halves` blocks of k.
-pub(super) fn rows_a(ty: MmaTy, halves: usize, a: [&V32; 4]) -> RowsA {
-    let per = per_word(ty);
-    let mut rows = [[0.0; MAX_K]; 16];
-    for (index, register) in a.iter().enumerate().take(2 * halves) {
-        let (h, r) = (index / 2, index % 2);
-        for (lane, &word) in register.0.iter().enumerate() {
-            for i in 0..per {
-                rows[lane / 4 + 8 * r][4 * per * h + per * (lane % 4) + i] = element(ty, word, i);
+/// e4m3: no infinities, `S.1111.111` is NaN.
+#[inline(always)]
+fn e4m3(bits: u32) -> f64 {
+    let magnitude = bits & 0x7f;
+    // Exponent and mantissa in place, then the bias from 7 to 127.
+    let finite = f32::from_bits(magnitude << 20) * f32::from_bits((127 + 120) << 23);
+    let value = if magnitude == 0x7f { f32::NAN } else { finite };
+    f64::from(f32::from_bits(value.to_bits() | (bits & 0x80) << 24))
+}
+
+/// Calls `$body` with the type's word splitter: a function from a word to its elements.
+macro_rules! with_splitter {
+    ($ty:expr, $split:ident => $body:expr) => {
+        match $ty {
+            MmaTy::F16 => {
+                let $split = |w: u32| [half(w & 0xffff), half(w >> 16)];
+                $body
+            }
+            MmaTy::BF16 => {
+                let $split = |w: u32| [f64::from(f32::from_bits(w << 16)), f64::from(f32::from_bits(w & 0xffff_0000))];
+                $body
+            }
+            // The low 13 bits of a tf32 operand are not looked at.
+            MmaTy::TF32 => {
+                let $split = |w: u32| [f64::from(f32::from_bits(w & !0x1fff))];
+                $body
+            }
+            MmaTy::E4M3 => {
+                let $split = |w: u32| [e4m3(w & 0xff), e4m3(w >> 8 & 0xff), e4m3(w >> 16 & 0xff), e4m3(w >> 24)];
+                $body
+            }
+            // e5m2 is the upper byte of an f16.
+            MmaTy::E5M2 => {
+                let $split =
+                    |w: u32| [half(w << 8 & 0xff00), half(w & 0xff00), half(w >> 8 & 0xff00), half(w >> 16 & 0xff00)];
+                $body
+            }
+            // Integer tiles do not come here.
+            MmaTy::S8 | MmaTy::U8 => {
+                let $split = |_: u32| [0.0; 4];
+                $body
+            }
+        }
+    };
+}
+
+#[inline(always)]
+fn rows_a_any(ty: MmaTy, halves: usize, a: [&V32; 4]) -> RowsA {
+    #[inline(always)]
+    fn unpack<const PER: usize>(rows: &mut RowsA, halves: usize, a: [&V32; 4], split: impl Fn(u32) -> [f64; PER]) {
+        for (index, register) in a.into_iter().enumerate().take(2 * halves) {
+            let (h, r) = (index / 2, index % 2);
+            for (row, words) in rows[8 * r..8 * r + 8].iter_mut().zip(register.0.chunks_exact(4)) {
+                for (out, &word) in row[4 * PER * h..].chunks_exact_mut(PER).zip(words) {
+                    out.copy_from_slice(&split(word));
+                }
             }
         }
     }
+    let mut rows = [[0.0; MAX_K]; 16];
+    with_splitter!(ty, split => unpack(&mut rows, halves, a, split));
     rows
 }
 
-/// Unpacks a B fragment.
-pub(super) fn columns_b(ty: MmaTy, halves: usize, b: [&V32; 2]) -> ColumnsB {
-    let per = per_word(ty);
-    let mut columns = [[0.0; 8]; MAX_K];
-    for (h, register) in b.iter().enumerate().take(halves) {
-        for (lane, &word) in register.0.iter().enumerate() {
-            for i in 0..per {
-                columns[4 * per * h + per * (lane % 4) + i][lane / 4] = element(ty, word, i);
+#[inline(always)]
+fn columns_b_any(ty: MmaTy, halves: usize, b: [&V32; 2]) -> ColumnsB {
+    #[inline(always)]
+    fn unpack<const PER: usize>(to: &mut ColumnsB, halves: usize, b: [&V32; 2], split: impl Fn(u32) -> [f64; PER]) {
+        for (h, register) in b.into_iter().enumerate().take(halves) {
+            for t in 0..4 {
+                for column in 0..8 {
+                    for (i, value) in split(register.0[4 * column + t]).into_iter().enumerate() {
+                        to[4 * PER * h + PER * t + i][column] = value;
+                    }
+                }
             }
         }
     }
+    let mut columns = [[0.0; 8]; MAX_K];
+    with_splitter!(ty, split => unpack(&mut columns, halves, b, split));
     columns
 }
 
+leveled!(
+    /// Unpacks an A fragment of `halves` blocks of k.
+    pub(super) fn rows_a(ty: MmaTy, halves: usize, a: [&V32; 4]) -> RowsA = rows_a_any
+);
+leveled!(
+    /// Unpacks a B fragment of `halves` blocks of k.
+    pub(super) fn columns_b(ty: MmaTy, halves: usize, b: [&V32; 2]) -> ColumnsB = columns_b_any
+);
+
 /// `sums += A·B`, k ascending. Products are exact, so a fused multiply-add would give the same bits.
 #[inline(always)]
-fn accumulate_any(sums: &mut [[f64; 8]; 16], a: &RowsA, b: &ColumnsB, k: usize) {
+fn accumulate(sums: &mut [[f64; 8]; 16], a: &RowsA, b: &ColumnsB, k: usize) {
     for (sums, a) in sums.chunks_exact_mut(4).zip(a.chunks_exact(4)) {
         let mut acc = [[0.0; 8]; 4];
         acc.copy_from_slice(sums);
@@ -105,9 +152,8 @@ fn accumulate_any(sums: &mut [[f64; 8]; 16], a: &RowsA, b: &ColumnsB, k: usize) 
     }
 }
 
-leveled!(fn accumulate(sums: &mut [[f64; 8]; 16], a: &RowsA, b: &ColumnsB, k: usize) = accumulate_any);
-
 /// Rounds once to f32; NaN becomes canonical.
+#[inline(always)]
 fn to_f32(x: f64) -> u32 {
     if x.is_nan() { 0x7fff_ffff } else { (x as f32).to_bits() }
 }
@@ -117,39 +163,41 @@ fn to_f16(x: f64) -> u32 {
     if x.is_nan() { 0x7fff } else { u32::from(f16::from_f64(x).to_bits()) }
 }
 
-/// `D = A·B + C` of one tile of depth `k`. With an f16 accumulator only the first two registers of `c` and of the
-/// result count.
-pub(super) fn tile(level: Level, acc: AccTy, k: usize, a: &RowsA, b: &ColumnsB, c: [&V32; 4]) -> [V32; 4] {
-    let half = acc == AccTy::F16;
+#[inline(always)]
+fn tile_any(acc: AccTy, k: usize, a: &RowsA, b: &ColumnsB, c: [&V32; 4]) -> [V32; 4] {
     let mut sums = [[0.0; 8]; 16];
-    for r in 0..2 {
-        for lane in 0..32 {
+    let mut d = [V32([0; 32]); 4];
+    if acc == AccTy::F16 {
+        for (lane, r) in (0..64).map(|i| (i % 32, i / 32)) {
             let row = &mut sums[lane / 4 + 8 * r];
-            for e in 0..2 {
-                row[2 * (lane % 4) + e] = if half {
-                    f16::from_bits((c[r].0[lane] >> (16 * e)) as u16).to_f64()
-                } else {
-                    f64::from(f32::from_bits(c[2 * r + e].0[lane]))
-                };
+            (row[2 * (lane % 4)], row[2 * (lane % 4) + 1]) = (half(c[r].0[lane] & 0xffff), half(c[r].0[lane] >> 16));
+        }
+        accumulate(&mut sums, a, b, k);
+        for (lane, r) in (0..64).map(|i| (i % 32, i / 32)) {
+            let row = &sums[lane / 4 + 8 * r];
+            d[r].0[lane] = to_f16(row[2 * (lane % 4)]) | to_f16(row[2 * (lane % 4) + 1]) << 16;
+        }
+    } else {
+        for i in 0..4 {
+            for lane in 0..32 {
+                sums[lane / 4 + 8 * (i / 2)][2 * (lane % 4) + i % 2] = f64::from(f32::from_bits(c[i].0[lane]));
             }
         }
-    }
-    accumulate(level, &mut sums, a, b, k);
-    let mut d = [V32([0; 32]); 4];
-    for r in 0..2 {
-        for lane in 0..32 {
-            let row = &sums[lane / 4 + 8 * r];
-            let (x, y) = (row[2 * (lane % 4)], row[2 * (lane % 4) + 1]);
-            if half {
-                d[r].0[lane] = to_f16(x) | to_f16(y) << 16;
-            } else {
-                d[2 * r].0[lane] = to_f32(x);
-                d[2 * r + 1].0[lane] = to_f32(y);
+        accumulate(&mut sums, a, b, k);
+        for i in 0..4 {
+            for lane in 0..32 {
+                d[i].0[lane] = to_f32(sums[lane / 4 + 8 * (i / 2)][2 * (lane % 4) + i % 2]);
             }
         }
     }
     d
 }
+
+leveled!(
+    /// `D = A·B + C` of one tile of depth `k`. With an f16 accumulator only the first two registers of `c` and of the
+    /// result count.
+    pub(super) fn tile(acc: AccTy, k: usize, a: &RowsA, b: &ColumnsB, c: [&V32; 4]) -> [V32; 4] = tile_any
+);
 
 /// Flips the sign of every element of a fragment (`wgmma`'s `imm-scale` of −1).
 pub(super) fn negate(ty: MmaTy, fragment: &mut [V32]) {
@@ -165,4 +213,3 @@ pub(super) fn negate(ty: MmaTy, fragment: &mut [V32]) {
         }
     }
 }
-

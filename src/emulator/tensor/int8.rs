@@ -22,21 +22,13 @@ pub(super) struct IntKind {
 /// The A fragment: registers `2h + r`. For k = 16 the upper two repeat the lower and are not read.
 pub(super) type FragA<'a> = [&'a V32; 4];
 
-/// `D = A·B + C` of one tile of depth `16 * halves` (1 or 2): registers `c` are read, `d` written.
+/// `D = A·B + C` of one tile of depth `16 * halves` (1 or 2). Wrapping products at AVX-512 do not come here: see
+/// `int8_avx512`.
 pub(super) fn tile(level: Level, kind: IntKind, halves: usize, a: FragA<'_>, b: [&V32; 2], c: [&V32; 4]) -> [V32; 4] {
     match level.simd() {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: a `Level` of this level exists only where the processor has AVX2.
-        Simd::Avx2 => finish(kind, unsafe { super::int8_avx2::tile(kind, halves, a, b) }, c),
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a `Level` of this level exists only where the processor has AVX-512 F, BW and VNNI.
-        Simd::Avx512 if !kind.sat => unsafe { super::int8_avx512::tile(kind, halves, a, b, c) },
-        #[cfg(target_arch = "x86_64")]
-        Simd::Avx512 => {
-            let zero = V32([0; 32]);
-            // SAFETY: as above.
-            finish(kind, unsafe { super::int8_avx512::tile(kind, halves, a, b, [&zero; 4]) }, c)
-        }
+        // SAFETY: a `Level` of this level exists only where the processor has AVX2 (AVX-512 includes it).
+        Simd::Avx2 | Simd::Avx512 => finish(kind, unsafe { super::int8_avx2::tile(kind, halves, a, b) }, c),
         _ => finish(kind, portable(kind, halves, a, b), c),
     }
 }

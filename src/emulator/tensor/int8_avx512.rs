@@ -41,8 +41,13 @@ pub(super) fn store(v: &mut V32, halves: [__m512i; 2]) {
 #[target_feature(enable = "avx512f")]
 #[inline]
 pub(super) fn load_a<const BIAS: bool>(a: FragA<'_>) -> A {
-    let flip = _mm512_set1_epi8(i8::MIN);
-    a.map(|v| load(v).map(|x| if BIAS { _mm512_xor_si512(x, flip) } else { x }))
+    let flip = if BIAS { _mm512_set1_epi8(i8::MIN) } else { _mm512_setzero_si512() };
+    let moved = |v: &V32| {
+        let [low, high] = load(v);
+        [_mm512_xor_si512(low, flip), _mm512_xor_si512(high, flip)]
+    };
+    let [a0, a1, a2, a3] = a;
+    [moved(a0), moved(a1), moved(a2), moved(a3)]
 }
 
 /// B is unsigned (`SWAP`): it takes the unsigned operand's place and A the signed one's.
@@ -55,7 +60,11 @@ fn dot<const SWAP: bool>(acc: __m512i, a: __m512i, b: __m512i) -> __m512i {
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 #[inline]
 fn step<const SWAP: bool, const BIAS: bool, const IMM: i32>(
-    acc: &mut Acc, sums: &mut [__m512i; 2], a: &[[__m512i; 2]; 2], b: [__m512i; 2], even: __m512i,
+    acc: &mut Acc,
+    sums: &mut [__m512i; 2],
+    a: &[[__m512i; 2]; 2],
+    b: [__m512i; 2],
+    even: __m512i,
 ) {
     let even = _mm512_add_epi32(even, _mm512_set1_epi32(IMM & 3));
     let odd = _mm512_add_epi32(even, _mm512_set1_epi32(4));
@@ -99,31 +108,39 @@ pub(super) fn multiply<const SWAP: bool, const BIAS: bool>(acc: &mut Acc, halves
     }
 }
 
+/// Register numbers of one `mma.sync`: D, A (fewer are repeated and not read), B, C.
+pub(super) struct Names {
+    pub d: [Reg; 4],
+    pub a: [Reg; 4],
+    pub b: [Reg; 2],
+    pub c: [Reg; 4],
+}
+
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn tile_of<const SWAP: bool, const BIAS: bool>(halves: usize, a: FragA<'_>, b: [&V32; 2], c: [&V32; 4]) -> [V32; 4] {
-    let mut acc = c.map(|c| load(c));
-    let a = load_a::<BIAS>(a);
-    let b = b.map(|b| load(b));
+fn mma_of<const SWAP: bool, const BIAS: bool>(registers: &mut [V32], halves: usize, names: &Names) {
+    let get = |r: Reg| &registers[usize::from(r)];
+    let a = load_a::<BIAS>(names.a.map(get));
+    let b = [load(get(names.b[0])), load(get(names.b[1]))];
+    let [c0, c1, c2, c3] = names.c.map(get);
+    let mut acc = [load(c0), load(c1), load(c2), load(c3)];
     // The constant counts unroll the loop over halves.
     match halves {
         1 => multiply::<SWAP, BIAS>(&mut acc, 1, &a, &b),
         _ => multiply::<SWAP, BIAS>(&mut acc, 2, &a, &b),
     }
-    let mut d = [V32([0; 32]); 4];
-    for (d, acc) in d.iter_mut().zip(acc) {
-        store(d, acc);
+    for (acc, d) in acc.into_iter().zip(names.d) {
+        store(&mut registers[usize::from(d)], acc);
     }
-    d
 }
 
-/// `A·B + C` (wrapping) of one tile.
+/// A wrapping integer `mma.sync`. D is written after everything is read, so registers may coincide.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-pub(super) fn tile(kind: IntKind, halves: usize, a: FragA<'_>, b: [&V32; 2], c: [&V32; 4]) -> [V32; 4] {
+pub(super) fn mma(kind: IntKind, registers: &mut [V32], halves: usize, names: &Names) {
     match (kind.a_signed, kind.b_signed) {
-        (true, true) => tile_of::<false, true>(halves, a, b, c),
-        (false, true) => tile_of::<false, false>(halves, a, b, c),
-        (true, false) => tile_of::<true, false>(halves, a, b, c),
-        (false, false) => tile_of::<true, true>(halves, a, b, c),
+        (true, true) => mma_of::<false, true>(registers, halves, names),
+        (false, true) => mma_of::<false, false>(registers, halves, names),
+        (true, false) => mma_of::<true, false>(registers, halves, names),
+        (false, false) => mma_of::<true, true>(registers, halves, names),
     }
 }
 
@@ -151,7 +168,12 @@ fn load_b(shared: &[u8], from: &Descriptor, first: u32) -> Result<[[__m512i; 2];
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn wgmma_of<const SWAP: bool, const BIAS: bool>(
-    registers: &mut [V32], d: &[Reg], a: FragA<'_>, scale_d: bool, shared: &[u8], from: &Descriptor,
+    registers: &mut [V32],
+    d: &[Reg],
+    a: FragA<'_>,
+    scale_d: bool,
+    shared: &[u8],
+    from: &Descriptor,
 ) -> Result<(), Problem> {
     let a = load_a::<BIAS>(a);
     for (i, d) in d.chunks_exact(4).enumerate() {
@@ -173,7 +195,13 @@ fn wgmma_of<const SWAP: bool, const BIAS: bool>(
 /// A warp's 16 rows of a wrapping integer `wgmma`: `d` names four registers per 8 columns.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 pub(super) fn wgmma(
-    kind: IntKind, registers: &mut [V32], d: &[Reg], a: FragA<'_>, scale_d: bool, shared: &[u8], from: &Descriptor,
+    kind: IntKind,
+    registers: &mut [V32],
+    d: &[Reg],
+    a: FragA<'_>,
+    scale_d: bool,
+    shared: &[u8],
+    from: &Descriptor,
 ) -> Result<(), Problem> {
     match (kind.a_signed, kind.b_signed) {
         (true, true) => wgmma_of::<false, true>(registers, d, a, scale_d, shared, from),

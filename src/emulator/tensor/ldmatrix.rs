@@ -1,7 +1,9 @@
-//! `ldmatrix` and `stmatrix`: 8×8 matrices of 16-bit elements between shared memory and registers (PTX ISA §9.7.14.5.15-16).
+//! `ldmatrix` and `stmatrix`: 8×8 matrices of 16-bit elements between shared memory and registers (PTX ISA
+//! §9.7.14.5.15-16).
 //!
-//! Lane `8i + r` gives the address of row `r` of matrix `i`. Register `i` of lane `4g + t` holds the elements `2t` (low
-//! half) and `2t + 1` of row `g` of matrix `i`; with `.trans`, the elements `g` of rows `2t` and `2t + 1`.
+//! Lane `8i + r` gives the address of row `r` of matrix `i`. Register `i` of lane `4g + t` holds the elements
+//! `2t` (low half) and `2t + 1` of row `g` of matrix `i`; with `.trans`, the elements `g` of rows `2t` and `2t +
+//! 1`.
 
 use crate::emulator::copy::{Problem, shared_range};
 use crate::emulator::ir::V32;
@@ -25,8 +27,8 @@ fn transpose(m: &V32) -> V32 {
     }))
 }
 
-/// Loads `num` matrices (1, 2 or 4) whose rows start at the shared-memory offsets `addresses`; the first `num` registers
-/// of the result count.
+/// Loads `num` matrices (1, 2 or 4) whose rows start at the shared-memory offsets `addresses`; the first `num`
+/// registers of the result count.
 ///
 /// # Errors
 /// Misaligned or out-of-bounds row, with its lane and address.
@@ -53,7 +55,13 @@ pub(crate) fn ldmatrix(shared: &[u8], addresses: &[u32; 32], num: u8, trans: boo
 ///
 /// # Errors
 /// Misaligned or out-of-bounds row, with its lane and address; nothing is stored then.
-pub(crate) fn stmatrix(shared: &mut [u8], addresses: &[u32; 32], num: u8, trans: bool, sources: [&V32; 4]) -> Result<(), Problem> {
+pub(crate) fn stmatrix(
+    shared: &mut [u8],
+    addresses: &[u32; 32],
+    num: u8,
+    trans: bool,
+    sources: [&V32; 4],
+) -> Result<(), Problem> {
     let starts = rows(shared.len(), addresses, num, "stmatrix row")?;
     for (i, source) in sources.iter().enumerate().take(usize::from(num)) {
         let transposed = trans.then(|| transpose(source));
@@ -94,7 +102,11 @@ mod tests {
                             let (g, c) = (lane / 4, 2 * (lane % 4) + e);
                             let (row, column) = if trans { (c, g) } else { (g, c) };
                             let expected = addresses[8 * i + row] / 2 + column as u32;
-                            assert_eq!(d[i].0[lane] >> (16 * e) & 0xffff, expected, "x{num} trans {trans} matrix {i} lane {lane}");
+                            assert_eq!(
+                                d[i].0[lane] >> (16 * e) & 0xffff,
+                                expected,
+                                "x{num} trans {trans} matrix {i} lane {lane}"
+                            );
                         }
                     }
                 }

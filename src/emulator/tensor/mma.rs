@@ -1,9 +1,13 @@
 //! `mma.sync`: one 16×8 tile for a warp (PTX ISA §9.7.14).
 
 use crate::emulator::copy::Problem;
-use crate::emulator::ir::{AccTy, MmaKind, MmaOp, MmaTy, V32};
+use crate::emulator::ir::{AccTy, MmaKind, MmaOp, MmaTy, Reg, V32};
 use crate::emulator::simd::Level;
+#[cfg(target_arch = "x86_64")]
+use crate::emulator::simd::Simd;
 
+#[cfg(target_arch = "x86_64")]
+use super::int8_avx512;
 use super::{float, int8};
 
 /// Blocks of k in an A or B register pair, and whether the shape and types are an `mma.sync` this emulator knows.
@@ -17,7 +21,8 @@ fn blocks(kind: &MmaKind) -> Option<usize> {
         _ => false,
     };
     let k = kind.k;
-    (types && kind.m == 16 && kind.n == 8 && (k == per_register || k == 2 * per_register)).then_some(usize::from(k / per_register))
+    (types && kind.m == 16 && kind.n == 8 && (k == per_register || k == 2 * per_register))
+        .then_some(usize::from(k / per_register))
 }
 
 /// Runs one `mma.sync` for the full warp. Registers of `D` may be those of `A`, `B` or `C`.
@@ -41,15 +46,24 @@ pub(crate) fn mma(level: Level, registers: &mut [V32], op: &MmaOp) -> Result<(),
         return Err(Problem::operand(format!("mma.sync names a register above the {} of the kernel", registers.len())));
     }
     // A tile of half the depth or with packed results repeats operands that are then not looked at.
-    let get = |list: &[u16], i: usize| &registers[usize::from(list[i % list.len()])];
-    let a = std::array::from_fn(|i| get(&op.a, i));
-    let b = std::array::from_fn(|i| get(&op.b, i));
-    let c = std::array::from_fn(|i| get(&op.c, i));
+    fn names<const N: usize>(list: &[Reg]) -> [Reg; N] {
+        std::array::from_fn(|i| *list.get(i).unwrap_or(&list[0]))
+    }
+    let (a, b, c) = (names::<4>(&op.a), names::<2>(&op.b), names::<4>(&op.c));
+    let int = int8::IntKind { a_signed: kind.a == MmaTy::S8, b_signed: kind.b == MmaTy::S8, sat: kind.sat };
+    #[cfg(target_arch = "x86_64")]
+    if kind.acc == AccTy::S32 && !kind.sat && level.simd() == Simd::Avx512 {
+        let names = int8_avx512::Names { d: names(&op.d), a, b, c };
+        // SAFETY: a `Level` of AVX-512 exists only where the processor has its F, BW and VNNI parts.
+        unsafe { int8_avx512::mma(int, registers, halves, &names) };
+        return Ok(());
+    }
+    let get = |r: Reg| &registers[usize::from(r)];
+    let (a, b, c) = (a.map(get), b.map(get), c.map(get));
     let d = if kind.acc == AccTy::S32 {
-        let kind = int8::IntKind { a_signed: kind.a == MmaTy::S8, b_signed: kind.b == MmaTy::S8, sat: kind.sat };
-        int8::tile(level, kind, halves, a, b, c)
+        int8::tile(level, int, halves, a, b, c)
     } else {
-        let (rows, columns) = (float::rows_a(kind.a, halves, a), float::columns_b(kind.b, halves, b));
+        let (rows, columns) = (float::rows_a(level, kind.a, halves, a), float::columns_b(level, kind.b, halves, b));
         float::tile(level, kind.acc, usize::from(kind.k), &rows, &columns, c)
     };
     for (&register, value) in op.d.iter().zip(d) {

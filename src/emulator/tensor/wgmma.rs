@@ -1,8 +1,9 @@
-//! `wgmma.mma_async`: a 64×N tile for four warps (PTX ISA §9.7.15). Each warp computes its own 16 rows, so warps need not
-//! meet: per 8 columns a warp's part is the tile of `mma.sync` with B (and mostly A) taken from shared memory.
+//! `wgmma.mma_async`: a 64×N tile for four warps (PTX ISA §9.7.15). Each warp computes its own 16 rows, so warps
+//! need not meet: per 8 columns a warp's part is the tile of `mma.sync` with B (and mostly A) taken from shared
+//! memory.
 //!
-//! Asynchrony: descriptors, A registers and `scale-d` are captured at issue; shared memory is read and D written when the
-//! instruction's group is waited for, as late as is legal.
+//! Asynchrony: descriptors, A registers and `scale-d` are captured at issue; shared memory is read and D written
+//! when the instruction's group is waited for, as late as is legal.
 
 use std::collections::VecDeque;
 
@@ -49,19 +50,34 @@ fn uniform(register: Option<&V64>, what: &str) -> Result<u64, Problem> {
     let lanes = &register.ok_or_else(|| Problem::operand(format!("wgmma's {what} is not a register of the kernel")))?.0;
     match lanes.iter().position(|&v| v != lanes[0]) {
         None => Ok(lanes[0]),
-        Some(lane) => Err(Problem::operand(format!("wgmma's {what} must be the same in all lanes: {:#x} in lane 0, {:#x} in lane {lane}", lanes[0], lanes[lane])).at_lane(lane)),
+        Some(lane) => Err(Problem::operand(format!(
+            "wgmma's {what} must be the same in all lanes: {:#x} in lane 0, {:#x} in lane {lane}",
+            lanes[0], lanes[lane]
+        ))
+        .at_lane(lane)),
     }
 }
 
 impl WgmmaQueue {
-    /// Captures an instruction's operands. `warp` is the warp's number in its block, `scale_d` the predicate's value.
+    /// Captures an instruction's operands. `warp` is the warp's number in its block, `scale_d` the predicate's
+    /// value.
     ///
     /// # Errors
     /// Shapes and types this emulator does not know; descriptors that differ between lanes or have a base offset.
-    pub(crate) fn issue(&mut self, inst: u32, op: &WgmmaOp, warp: u32, r32: &[V32], r64: &[V64], scale_d: bool) -> Result<(), Problem> {
+    pub(crate) fn issue(
+        &mut self,
+        inst: u32,
+        op: &WgmmaOp,
+        warp: u32,
+        r32: &[V32],
+        r64: &[V64],
+        scale_d: bool,
+    ) -> Result<(), Problem> {
         check(op, r32.len())?;
         let a = match &op.a {
-            WgmmaA::Desc(reg) => CapturedA::Shared(Descriptor::decode(uniform(r64.get(usize::from(*reg)), "descriptor of A")?)?),
+            WgmmaA::Desc(reg) => {
+                CapturedA::Shared(Descriptor::decode(uniform(r64.get(usize::from(*reg)), "descriptor of A")?)?)
+            }
             WgmmaA::Regs(regs) => {
                 let mut a = Box::new(regs.map(|reg| r32[usize::from(reg)]));
                 if op.neg_a {
@@ -107,7 +123,10 @@ fn check(op: &WgmmaOp, registers: usize) -> Result<(), Problem> {
         _ => false,
     };
     let transposable = matches!(kind.a, MmaTy::F16 | MmaTy::BF16);
-    let shape = kind.m == 64 && kind.n % 8 == 0 && (8..=256).contains(&kind.n) && usize::from(kind.k) == 8 * float::per_word(kind.a);
+    let shape = kind.m == 64
+        && kind.n % 8 == 0
+        && (8..=256).contains(&kind.n)
+        && usize::from(kind.k) == 8 * float::per_word(kind.a);
     if !types || !shape || ((op.trans_a || op.trans_b) && !transposable) {
         return Err(Problem::unsupported(format!("wgmma of {kind:?}, transposed A {} B {}", op.trans_a, op.trans_b)));
     }
@@ -118,7 +137,10 @@ fn check(op: &WgmmaOp, registers: usize) -> Result<(), Problem> {
         WgmmaA::Desc(_) => true,
     };
     if op.d.len() != wanted || !op.d.iter().all(inside) || !a_inside {
-        return Err(Problem::unsupported(format!("wgmma of {kind:?} with {} accumulator registers of {wanted}, or a register above {registers}", op.d.len())));
+        return Err(Problem::unsupported(format!(
+            "wgmma of {kind:?} with {} accumulator registers of {wanted}, or a register above {registers}",
+            op.d.len()
+        )));
     }
     Ok(())
 }
@@ -174,7 +196,8 @@ impl PendingWgmma {
         };
         let a = [&a[0], &a[1], &a[2], &a[3]];
         if op.kind.acc == AccTy::S32 {
-            let kind = int8::IntKind { a_signed: op.kind.a == MmaTy::S8, b_signed: op.kind.b == MmaTy::S8, sat: op.kind.sat };
+            let kind =
+                int8::IntKind { a_signed: op.kind.a == MmaTy::S8, b_signed: op.kind.b == MmaTy::S8, sat: op.kind.sat };
             #[cfg(target_arch = "x86_64")]
             if level.simd() == Simd::Avx512 && !kind.sat {
                 // SAFETY: a `Level` of this level exists only where the processor has AVX-512 F, BW and VNNI.
@@ -182,13 +205,21 @@ impl PendingWgmma {
             }
             self.each_block(op, registers, shared, |b, c| int8::tile(level, kind, 2, a, b, c))
         } else {
-            let rows = float::rows_a(op.kind.a, 2, a);
+            let rows = float::rows_a(level, op.kind.a, 2, a);
             let k = usize::from(op.kind.k);
-            self.each_block(op, registers, shared, |b, c| float::tile(level, op.kind.acc, k, &rows, &float::columns_b(op.kind.b, 2, b), c))
+            self.each_block(op, registers, shared, |b, c| {
+                float::tile(level, op.kind.acc, k, &rows, &float::columns_b(level, op.kind.b, 2, b), c)
+            })
         }
     }
 
-    fn each_block(&self, op: &WgmmaOp, registers: &mut [V32], shared: &[u8], tile: impl Fn([&V32; 2], [&V32; 4]) -> [V32; 4]) -> Result<(), Problem> {
+    fn each_block(
+        &self,
+        op: &WgmmaOp,
+        registers: &mut [V32],
+        shared: &[u8],
+        tile: impl Fn([&V32; 2], [&V32; 4]) -> [V32; 4],
+    ) -> Result<(), Problem> {
         let zero = V32([0; 32]);
         for (i, d) in op.d.chunks_exact(results(op.kind.acc)).enumerate() {
             let first = 8 * i as u32;

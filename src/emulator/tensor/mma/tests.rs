@@ -67,7 +67,9 @@ fn integer_tiles() {
     let extreme = [0x8080_8080u32, 0x7f7f_7f7f, 0xffff_ffff, 0, 0x80ff_7f01];
     for round in 0..24 {
         for k in [16u16, 32] {
-            for (a, b) in [(MmaTy::S8, MmaTy::S8), (MmaTy::U8, MmaTy::S8), (MmaTy::S8, MmaTy::U8), (MmaTy::U8, MmaTy::U8)] {
+            for (a, b) in
+                [(MmaTy::S8, MmaTy::S8), (MmaTy::U8, MmaTy::S8), (MmaTy::S8, MmaTy::U8), (MmaTy::U8, MmaTy::U8)]
+            {
                 for sat in [false, true] {
                     let halves = usize::from(k / 16);
                     let (na, nb) = (2 * halves, halves);
@@ -78,7 +80,9 @@ fn integer_tiles() {
                                 // Whole operands of one extreme byte, and accumulators next to both overflows.
                                 0..5 if index < na => extreme[round],
                                 5..10 if index < na + nb => extreme[round - 5],
-                                _ if index >= na + nb && round % 2 == 0 => [i32::MAX as u32, i32::MIN as u32][random.word() as usize % 2],
+                                _ if index >= na + nb && round % 2 == 0 => {
+                                    [i32::MAX as u32, i32::MIN as u32][random.word() as usize % 2]
+                                }
                                 _ => random.word(),
                             };
                         }
@@ -103,8 +107,17 @@ fn integer_tiles() {
                                 let (row, column) = c32(lane, i);
                                 let sum: i64 = (0..usize::from(k)).map(|x| left[row][x] * right[x][column]).sum();
                                 let sum = sum + i64::from(registers[na + nb + i].0[lane] as i32);
-                                let expected = if sat { sum.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32 } else { sum as i32 };
-                                assert_eq!(run[na + nb + i].0[lane] as i32, expected, "k {k} {a:?}x{b:?} sat {sat} {:?} lane {lane} c{i} round {round}", level.simd());
+                                let expected = if sat {
+                                    sum.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
+                                } else {
+                                    sum as i32
+                                };
+                                assert_eq!(
+                                    run[na + nb + i].0[lane] as i32,
+                                    expected,
+                                    "k {k} {a:?}x{b:?} sat {sat} {:?} lane {lane} c{i} round {round}",
+                                    level.simd()
+                                );
                             }
                         }
                         assert_eq!(run[..na + nb], registers[..na + nb]);
@@ -144,8 +157,12 @@ fn bits16(ty: MmaTy, x: f32) -> u32 {
 fn half_tiles_of_exact_sums() {
     let mut random = Random(2);
     for (ty, acc, k) in [
-        (MmaTy::F16, AccTy::F32, 16u16), (MmaTy::F16, AccTy::F16, 16), (MmaTy::BF16, AccTy::F32, 16),
-        (MmaTy::F16, AccTy::F32, 8), (MmaTy::F16, AccTy::F16, 8), (MmaTy::BF16, AccTy::F32, 8),
+        (MmaTy::F16, AccTy::F32, 16u16),
+        (MmaTy::F16, AccTy::F16, 16),
+        (MmaTy::BF16, AccTy::F32, 16),
+        (MmaTy::F16, AccTy::F32, 8),
+        (MmaTy::F16, AccTy::F16, 8),
+        (MmaTy::BF16, AccTy::F32, 8),
     ] {
         let halves = usize::from(k / 8);
         let (na, nb, nc) = (2 * halves, halves, if acc == AccTy::F16 { 2 } else { 4 });
@@ -177,7 +194,8 @@ fn half_tiles_of_exact_sums() {
             for lane in 0..32 {
                 for i in 0..4 {
                     let (row, column) = c32(lane, i);
-                    let sum = start[row][column] + (0..usize::from(k)).map(|x| left[row][x] * right[x][column]).sum::<f32>();
+                    let sum =
+                        start[row][column] + (0..usize::from(k)).map(|x| left[row][x] * right[x][column]).sum::<f32>();
                     let (got, expected) = if acc == AccTy::F16 {
                         (run[na + nb + i / 2].0[lane] >> (16 * (i % 2)) & 0xffff, bits16(ty, sum))
                     } else {
@@ -262,7 +280,11 @@ fn fp8_codes() {
                         }
                     };
                     let got = f32::from_bits(registers[6 + i].0[lane]);
-                    assert!(got == sign * expected || (got.is_nan() && expected.is_nan()), "{ty:?} {code:#04x}: {got} is not {}", sign * expected);
+                    assert!(
+                        got == sign * expected || (got.is_nan() && expected.is_nan()),
+                        "{ty:?} {code:#04x}: {got} is not {}",
+                        sign * expected
+                    );
                 }
             }
         }

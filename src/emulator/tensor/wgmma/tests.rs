@@ -80,7 +80,15 @@ fn op(n: u16, ty: MmaTy, acc: AccTy, a: WgmmaA) -> WgmmaOp {
     }
 }
 
-fn run(level: Level, op: &WgmmaOp, warp: u32, registers: &mut [V32], descriptors: [u64; 2], shared: &[u8], scale_d: bool) {
+fn run(
+    level: Level,
+    op: &WgmmaOp,
+    warp: u32,
+    registers: &mut [V32],
+    descriptors: [u64; 2],
+    shared: &[u8],
+    scale_d: bool,
+) {
     let r64 = descriptors.map(|d| V64([d; 32]));
     let mut queue = WgmmaQueue::default();
     queue.issue(7, op, warp, registers, &r64, scale_d).unwrap();
@@ -101,7 +109,9 @@ fn int8_products_from_every_layout() {
             let along = if mode == 1 { 64 } else { 0 };
             let (a_start, b_start) = (0x8000 + along, 0x1_0000 + along);
             let a: Vec<[i8; 32]> = (0..64).map(|_| std::array::from_fn(|_| random.word() as i8)).collect();
-            let b: Vec<[i8; 32]> = (0..n).map(|_| std::array::from_fn(|_| [random.word() as i8, i8::MIN][random.word() as usize % 2])).collect();
+            let b: Vec<[i8; 32]> = (0..n)
+                .map(|_| std::array::from_fn(|_| [random.word() as i8, i8::MIN][random.word() as usize % 2]))
+                .collect();
             let mut shared = vec![0x55u8; 0x1_c000];
             for (matrix, start) in [(&a, a_start), (&b, b_start)] {
                 for (r, row) in matrix.iter().enumerate() {
@@ -115,15 +125,29 @@ fn int8_products_from_every_layout() {
                 for scale_d in [false, true] {
                     for warp in 0..4usize {
                         let op = op(n, MmaTy::S8, AccTy::S32, WgmmaA::Desc(0));
-                        let start: Vec<V32> = op.d.iter().map(|_| V32(std::array::from_fn(|_| random.word()))).collect();
+                        let start: Vec<V32> =
+                            op.d.iter().map(|_| V32(std::array::from_fn(|_| random.word()))).collect();
                         let mut registers = start.clone();
-                        run(level, &op, 4 + warp as u32, &mut registers, [desc(a_start), desc(b_start)], &shared, scale_d);
+                        run(
+                            level,
+                            &op,
+                            4 + warp as u32,
+                            &mut registers,
+                            [desc(a_start), desc(b_start)],
+                            &shared,
+                            scale_d,
+                        );
                         for lane in 0..32 {
                             for (i, register) in registers.iter().enumerate() {
                                 let (row, column) = d_place(warp, lane, i);
                                 let sum: i32 = (0..32).map(|k| i32::from(a[row][k]) * i32::from(b[column][k])).sum();
                                 let expected = if scale_d { sum.wrapping_add(start[i].0[lane] as i32) } else { sum };
-                                assert_eq!(register.0[lane] as i32, expected, "n {n} mode {mode} {:?} warp {warp} lane {lane} d{i}", level.simd());
+                                assert_eq!(
+                                    register.0[lane] as i32,
+                                    expected,
+                                    "n {n} mode {mode} {:?} warp {warp} lane {lane} d{i}",
+                                    level.simd()
+                                );
                             }
                         }
                     }
@@ -143,7 +167,9 @@ fn int8_from_registers() {
         for level in levels() {
             let mut op = op(16, MmaTy::U8, AccTy::S32, WgmmaA::Regs([8, 9, 10, 11]));
             (op.kind.b, op.kind.sat) = (MmaTy::S8, sat);
-            let start: Vec<V32> = (0..12).map(|i| V32(std::array::from_fn(|_| if i < 8 { i32::MAX as u32 - 1000 } else { random.word() }))).collect();
+            let start: Vec<V32> = (0..12)
+                .map(|i| V32(std::array::from_fn(|_| if i < 8 { i32::MAX as u32 - 1000 } else { random.word() })))
+                .collect();
             let mut registers = start.clone();
             run(level, &op, 2, &mut registers, [0, descriptor(0, 0, 1024, 1)], &shared, true);
             for lane in 0..32 {
@@ -179,19 +205,33 @@ fn half_products_of_both_majors() {
             for (matrix, start, trans) in [(&a, 0, trans_a), (&b, 0x8000, trans_b)] {
                 for (r, row) in matrix.iter().enumerate() {
                     for (k, value) in row.iter().enumerate() {
-                        let at = if trans { mn_major(start, if mode == 0 { lbo } else { 0x800 }, sbo, mode, r, k) } else { k_major(start, lbo, sbo, mode, r, 2 * k) };
+                        let at = if trans {
+                            mn_major(start, if mode == 0 { lbo } else { 0x800 }, sbo, mode, r, k)
+                        } else {
+                            k_major(start, lbo, sbo, mode, r, 2 * k)
+                        };
                         shared[at..at + 2].copy_from_slice(&value.to_bits().to_le_bytes());
                     }
                 }
             }
-            let desc = |start, trans: bool| descriptor(start, if trans && mode != 0 { 0x800 } else { lbo as u64 }, sbo as u64, mode);
+            let desc = |start, trans: bool| {
+                descriptor(start, if trans && mode != 0 { 0x800 } else { lbo as u64 }, sbo as u64, mode)
+            };
             for (acc, neg) in [(AccTy::F32, false), (AccTy::F16, false), (AccTy::F32, true)] {
                 let mut op = op(n as u16, MmaTy::F16, acc, WgmmaA::Desc(0));
                 (op.trans_a, op.trans_b, op.neg_b) = (trans_a, trans_b, neg);
                 for warp in 0..4usize {
                     let one = if acc == AccTy::F16 { 0x3c00_3c00 } else { 1f32.to_bits() };
                     let mut registers = vec![V32([one; 32]); op.d.len()];
-                    run(Level::new(None), &op, warp as u32, &mut registers, [desc(0, trans_a), desc(0x8000, trans_b)], &shared, true);
+                    run(
+                        Level::new(None),
+                        &op,
+                        warp as u32,
+                        &mut registers,
+                        [desc(0, trans_a), desc(0x8000, trans_b)],
+                        &shared,
+                        true,
+                    );
                     for lane in 0..32 {
                         for i in 0..n / 2 {
                             let (row, column) = d_place(warp, lane, i);
@@ -202,7 +242,10 @@ fn half_products_of_both_majors() {
                             } else {
                                 f32::from_bits(registers[i].0[lane])
                             };
-                            assert_eq!(got, expected, "mode {mode} trans {trans_a} {trans_b} {acc:?} warp {warp} lane {lane} d{i}");
+                            assert_eq!(
+                                got, expected,
+                                "mode {mode} trans {trans_a} {trans_b} {acc:?} warp {warp} lane {lane} d{i}"
+                            );
                         }
                     }
                 }
@@ -244,7 +287,10 @@ fn misuse_is_reported() {
     let mut transposed = good.clone();
     transposed.trans_b = true;
     assert!(queue.issue(0, &transposed, 0, &registers, &r64, false).is_err());
-    assert!(queue.issue(0, &op(16, MmaTy::S8, AccTy::S32, WgmmaA::Desc(0)), 0, &registers, &r64, false).is_err(), "more accumulators than registers");
+    assert!(
+        queue.issue(0, &op(16, MmaTy::S8, AccTy::S32, WgmmaA::Desc(0)), 0, &registers, &r64, false).is_err(),
+        "more accumulators than registers"
+    );
     let mut odd = good;
     odd.kind.n = 12;
     assert!(queue.issue(0, &odd, 0, &registers, &r64, false).is_err());
