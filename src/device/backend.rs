@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::memory::{Memory, Operand};
 use super::tensor_map::TensorMap;
+use crate::format::DType;
 use crate::manifest::Entry;
 use crate::plan::DeviceFacts;
 use crate::{Error, Result};
@@ -35,6 +36,12 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// The 128 bytes by which a kernel knows this tensor map.
     fn tensor_map(&self, map: &TensorMap) -> Result<[u8; 128]>;
 
+    /// Itself as a CUDA device, if it is one.
+    #[cfg(feature = "cuda")]
+    fn as_cuda(&self) -> Option<&super::cuda::Cuda> {
+        None
+    }
+
     /// Itself as an emulator, if it is one.
     #[cfg(feature = "emulator")]
     fn as_emulator(&self) -> Option<&super::emulated::Emulated> {
@@ -60,8 +67,8 @@ pub(crate) struct Call<'a> {
 
 /// A stream of one device: work in order.
 pub(crate) trait Queue: Send + Sync + 'static {
-    /// Memory of `bytes > 0` bytes, aligned to 256.
-    fn alloc(&self, bytes: usize) -> Result<Box<dyn Allocation>>;
+    /// Memory of `len > 0` elements, aligned to 256 bytes.
+    fn alloc(&self, dtype: DType, len: usize) -> Result<Box<dyn Allocation>>;
 
     /// Copies from the host; `data` may be reused when this returns.
     fn write(&self, target: &Operand<'_>, data: &[u8]) -> Result<()>;
@@ -86,12 +93,30 @@ pub(crate) trait Queue: Send + Sync + 'static {
 
     /// Starts to take the time of what comes next in this stream.
     fn start_timer(&self) -> Result<Box<dyn Timer>>;
+
+    /// Itself as a CUDA stream, if it is one.
+    #[cfg(feature = "cuda")]
+    fn as_cuda(&self) -> Option<&super::cuda::CudaQueue> {
+        None
+    }
 }
 
 /// Memory of a device; freed on drop, after the work that uses it.
 pub(crate) trait Allocation: Send + Sync + 'static {
     /// Its device address.
     fn address(&self) -> u64;
+
+    /// Itself as CUDA memory, if it is.
+    #[cfg(feature = "cuda")]
+    fn as_cuda(&self) -> Option<&super::cuda::CudaAllocation> {
+        None
+    }
+
+    /// Itself as CUDA memory, by value.
+    #[cfg(feature = "cuda")]
+    fn into_cuda(self: Box<Self>) -> Option<Box<super::cuda::CudaAllocation>> {
+        None
+    }
 }
 
 /// Recorded work. Keeps the memory that it uses alive.

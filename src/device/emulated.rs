@@ -11,6 +11,7 @@ use super::memory::{Memory, Operand};
 use super::tensor_map::TensorMap;
 use super::{Device, select};
 use crate::emulator::{Arch, Fault, FaultKind};
+use crate::format::DType;
 use crate::kernels::modules;
 use crate::manifest::{Entry, Target};
 use crate::plan::DeviceFacts;
@@ -197,8 +198,9 @@ impl EmulatedQueue {
 }
 
 impl Queue for EmulatedQueue {
-    fn alloc(&self, bytes: usize) -> Result<Box<dyn Allocation>> {
+    fn alloc(&self, dtype: DType, len: usize) -> Result<Box<dyn Allocation>> {
         self.refuse_capture("an allocation")?;
+        let bytes = len.saturating_mul(dtype.size());
         let shared = &self.shared;
         let address = shared.machine.alloc(bytes, "buffer").map_err(|fault| shared.error(fault, bytes))?;
         Ok(Box::new(EmulatedAllocation { shared: Arc::clone(shared), address }))

@@ -21,6 +21,9 @@ mod stream;
 mod tensor_map;
 mod view;
 
+#[cfg(feature = "cuda")]
+mod cuda;
+
 #[cfg(feature = "emulator")]
 mod emulated;
 #[cfg(feature = "emulator")]
@@ -30,6 +33,8 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use buffer::Buffer;
+#[cfg(feature = "cuda")]
+pub use cuda::{CudaInfo, cuda_devices};
 pub use element::Element;
 pub use graph::Graph;
 pub use launch::Launch;

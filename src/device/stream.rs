@@ -38,11 +38,11 @@ impl Stream {
     /// # Errors
     /// More bytes than an address can count, or than the device has; a stream that is being captured.
     pub fn alloc<T: Element>(&self, len: usize) -> Result<Buffer<T>> {
-        let bytes = len.checked_mul(size_of::<T>()).filter(|&bytes| bytes <= isize::MAX as usize).ok_or_else(|| {
-            Error::Shape(format!("{len} elements of {} are more than can be addressed", T::DTYPE.name()))
-        })?;
+        if len > isize::MAX as usize / size_of::<T>() {
+            return Err(Error::Shape(format!("{len} elements of {} are more than can be addressed", T::DTYPE)));
+        }
         // No allocator gives an empty range an address of its own.
-        let allocation = self.queue.alloc(bytes.max(1))?;
+        let allocation = self.queue.alloc(T::DTYPE, len.max(1))?;
         Ok(Buffer::new(Memory::new(&self.device, allocation), len))
     }
 

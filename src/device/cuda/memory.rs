@@ -1,0 +1,224 @@
+//! CUDA memory that knows its last uses, so that work on it keeps its order across streams.
+//!
+//! The events are kept here and not in cudarc's slice: a slice has one event for all its readers, so that a
+//! second reading stream would make it forget the first. A slice that comes in or goes out takes its pending
+//! work along (see `convert`).
+
+use std::any::Any;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cudarc::driver::{CudaEvent, CudaSlice, CudaStream, DevicePtr, DeviceRepr, DriverError};
+
+use super::driver::failed;
+use super::shared::Shared;
+use crate::device::backend::Allocation;
+use crate::{Error, Result};
+
+/// The last use of a memory on one stream.
+struct Use {
+    stream: Arc<CudaStream>,
+    /// Recorded after the use, if uses were tracked then.
+    event: Option<CudaEvent>,
+    recorded: bool,
+}
+
+/// Uses that later work may have to wait for.
+#[derive(Default)]
+struct Uses {
+    writer: Option<Use>,
+    /// Reads since the last write, one a stream.
+    readers: Vec<Use>,
+}
+
+/// Memory of a CUDA context, owned through a slice of cudarc.
+pub(crate) struct CudaAllocation {
+    address: u64,
+    /// The stream that it is freed in.
+    home: Arc<CudaStream>,
+    shared: Arc<Shared>,
+    uses: Mutex<Uses>,
+    /// A `CudaSlice` of some element type. Last, so that it is freed after `drop` has queued the waits.
+    slice: Option<Box<dyn Any + Send + Sync>>,
+}
+
+/// True when work of the two keeps its order by itself. The per-thread stream is a different one in each thread.
+fn same(a: &CudaStream, b: &CudaStream) -> bool {
+    a == b && a.cu_stream() as usize != super::shared::PER_THREAD
+}
+
+impl Use {
+    fn new(stream: &Arc<CudaStream>) -> Use {
+        Use { stream: Arc::clone(stream), event: None, recorded: false }
+    }
+
+    /// Marks the end of what its stream has been given so far.
+    fn record(&mut self) -> Result<(), DriverError> {
+        let event = match self.event.take() {
+            Some(event) => event,
+            None => self.stream.context().new_event(None)?,
+        };
+        let result = event.record(&self.stream);
+        self.event = Some(event);
+        self.recorded = result.is_ok();
+        result
+    }
+
+    /// Makes `stream` wait for the use.
+    fn wait(&mut self, stream: &CudaStream) -> Result<(), DriverError> {
+        if same(&self.stream, stream) {
+            return Ok(());
+        }
+        if !self.recorded {
+            self.record()?;
+        }
+        match &self.event {
+            Some(event) => stream.wait(event),
+            None => Ok(()),
+        }
+    }
+
+    /// True when the use may not have ended, as seen from another stream.
+    fn pending(&self, stream: &CudaStream, shared: &Shared) -> Result<bool> {
+        if same(&self.stream, stream) {
+            return Ok(false);
+        }
+        match &self.event {
+            Some(event) if self.recorded => Ok(!event.try_is_complete().map_err(failed("cuEventQuery"))?),
+            _ => shared.is_busy(&self.stream),
+        }
+    }
+}
+
+impl CudaAllocation {
+    /// Takes over a slice whose pending work, if any, has been queued in its own stream.
+    pub(super) fn new<T: DeviceRepr + Send + Sync + 'static>(
+        shared: &Arc<Shared>,
+        slice: CudaSlice<T>,
+    ) -> CudaAllocation {
+        let home = Arc::clone(slice.stream());
+        shared.saw(&home);
+        let address = slice.device_ptr(&home).0;
+        let uses = Uses { writer: Some(Use::new(&home)), readers: Vec::with_capacity(2) };
+        CudaAllocation {
+            address,
+            home,
+            shared: Arc::clone(shared),
+            uses: Mutex::new(uses),
+            slice: Some(Box::new(slice)),
+        }
+    }
+
+    fn uses(&self) -> MutexGuard<'_, Uses> {
+        self.uses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes `stream` wait for the uses that a read, or a write, must come after.
+    pub(super) fn before(&self, stream: &CudaStream, write: bool) -> Result<()> {
+        let mut uses = self.uses();
+        let Uses { writer, readers } = &mut *uses;
+        if let Some(writer) = writer {
+            writer.wait(stream).map_err(failed("cuStreamWaitEvent"))?;
+        }
+        if write {
+            for reader in readers {
+                reader.wait(stream).map_err(failed("cuStreamWaitEvent"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes a use that `stream` has just been given.
+    pub(super) fn after(&self, stream: &Arc<CudaStream>, write: bool) -> Result<()> {
+        let mut uses = self.uses();
+        let Uses { writer, readers } = &mut *uses;
+        let last = if write {
+            // The write waited for every reader, so whoever waits for it has waited for them.
+            readers.clear();
+            let writer = writer.get_or_insert_with(|| Use::new(stream));
+            if !Arc::ptr_eq(&writer.stream, stream) {
+                writer.stream = Arc::clone(stream);
+            }
+            writer
+        } else {
+            let known = readers.iter().position(|reader| reader.stream == *stream);
+            let at = known.unwrap_or_else(|| {
+                readers.push(Use::new(stream));
+                readers.len() - 1
+            });
+            let reader = &mut readers[at];
+            if known.is_some() {
+                // Does nothing, except where one handle stands for a stream in each thread: then the mark below
+                // must cover the other threads' reads too.
+                reader.wait(stream).map_err(failed("cuStreamWaitEvent"))?;
+            }
+            reader
+        };
+        last.recorded = false;
+        if self.shared.tracks() {
+            last.record().map_err(failed("cuEventRecord"))?;
+        }
+        Ok(())
+    }
+
+    /// An error if another stream may still be at work on it: a recording cannot wait for that.
+    pub(super) fn refuse_pending(&self, stream: &CudaStream, write: bool) -> Result<()> {
+        let uses = self.uses();
+        let readers = if write { uses.readers.as_slice() } else { &[] };
+        for earlier in uses.writer.iter().chain(readers) {
+            if earlier.pending(stream, &self.shared)? {
+                return Err(Error::Unsupported(format!(
+                    "the operand at {:#x} is pending on another stream, which a capture cannot wait for: \
+                     synchronize before the capture",
+                    self.address
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the home stream wait for every use.
+    fn settle(&self) -> Result<(), DriverError> {
+        if !self.shared.tracks() {
+            return Ok(());
+        }
+        let mut uses = self.uses();
+        let Uses { writer, readers } = &mut *uses;
+        writer.iter_mut().chain(readers).try_for_each(|earlier| earlier.wait(&self.home))
+    }
+
+    /// Gives the slice back if it holds elements of `T`, with its pending work queued in its own stream.
+    pub(super) fn into_slice<T: 'static>(mut self) -> Option<CudaSlice<T>> {
+        self.home.context().record_err(self.settle());
+        let slice = self.slice.take()?;
+        match slice.downcast::<CudaSlice<T>>() {
+            Ok(slice) => Some(*slice),
+            Err(slice) => {
+                self.slice = Some(slice);
+                None
+            }
+        }
+    }
+}
+
+impl Drop for CudaAllocation {
+    fn drop(&mut self) {
+        if self.slice.is_some() {
+            // As cudarc does: an error waits in the context for the next call that can return one.
+            self.home.context().record_err(self.settle());
+        }
+    }
+}
+
+impl Allocation for CudaAllocation {
+    fn address(&self) -> u64 {
+        self.address
+    }
+
+    fn as_cuda(&self) -> Option<&CudaAllocation> {
+        Some(self)
+    }
+
+    fn into_cuda(self: Box<Self>) -> Option<Box<CudaAllocation>> {
+        Some(self)
+    }
+}
