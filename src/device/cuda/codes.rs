@@ -3,6 +3,7 @@
 pub(super) const OUT_OF_MEMORY: i32 = 2;
 pub(super) const NO_DEVICE: i32 = 100;
 pub(super) const NO_BINARY_FOR_GPU: i32 = 209;
+pub(super) const UNSUPPORTED_PTX_VERSION: i32 = 222;
 pub(super) const NOT_READY: i32 = 600;
 
 /// The name of a code.
@@ -24,7 +25,7 @@ pub(super) fn name(code: i32) -> &'static str {
         215 => "CUDA_ERROR_UNSUPPORTED_LIMIT",
         218 => "CUDA_ERROR_INVALID_PTX",
         221 => "CUDA_ERROR_JIT_COMPILER_NOT_FOUND",
-        222 => "CUDA_ERROR_UNSUPPORTED_PTX_VERSION",
+        UNSUPPORTED_PTX_VERSION => "CUDA_ERROR_UNSUPPORTED_PTX_VERSION",
         223 => "CUDA_ERROR_JIT_COMPILATION_DISABLED",
         302 => "CUDA_ERROR_SHARED_OBJECT_SYMBOL_NOT_FOUND",
         304 => "CUDA_ERROR_OPERATING_SYSTEM",
