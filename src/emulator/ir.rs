@@ -143,7 +143,7 @@ pub struct Addr {
 /// What a load or store promises about ordering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
-pub enum Order { Weak, Volatile, Relaxed, Acquire, Release }
+pub enum Order { Weak, Volatile, Relaxed, Acquire, Release, AcqRel }
 
 /// Read-modify-write operation of `atom` and `red`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -376,6 +376,19 @@ pub struct At {
     pub line: u32,
 }
 
+/// A parameter of an entry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parameter {
+    /// Its name in the text.
+    pub name: String,
+    /// Byte offset in the parameter block.
+    pub offset: u32,
+    /// Size in bytes.
+    pub bytes: u32,
+    /// Alignment in bytes.
+    pub align: u32,
+}
+
 /// One kernel entry, ready to run.
 #[derive(Clone, Debug, Default)]
 pub struct Code {
@@ -393,6 +406,11 @@ pub struct Code {
     pub const32: Vec<(Reg, u32)>,
     /// Slots of the 64-bit file that hold constants.
     pub const64: Vec<(Reg, u64)>,
+    /// Slots of the 64-bit file that hold the address of a module variable (its index) plus a constant;
+    /// whoever loads the module fills them like constants.
+    pub addresses: Vec<(Reg, u32, i64)>,
+    /// Parameters in order.
+    pub params: Vec<Parameter>,
     /// Bytes of the parameter block, and its alignment.
     pub param_bytes: u32,
     /// Alignment of the parameter block.

@@ -1,0 +1,209 @@
+//! A PTX text, ready to run: its entries and its variables.
+
+use super::super::Fault;
+use super::super::ir::{Code, Space};
+use super::super::ptx::ast::{Init, Source, Variable as Declared, VariableSpace};
+use super::super::ptx::{self, ParseError};
+use super::entry::{Surroundings, code};
+use super::scope::Symbol;
+use std::collections::HashMap;
+
+/// Bytes of the constant bank.
+const MAX_CONST: u64 = 64 << 10;
+/// Most bytes of one global variable's initial value that the text may ask for.
+const MAX_GLOBAL: u64 = 1 << 32;
+
+/// A `.global` or `.const` variable of module scope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// `Global` or `Const`.
+    pub space: Space,
+    /// Alignment in bytes.
+    pub align: u32,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// Where it starts in the module's constant bank; 0 for global variables.
+    pub const_offset: u32,
+    /// Its first bytes; the rest is zero.
+    pub init: Vec<u8>,
+    /// Addresses inside it.
+    pub pointers: Vec<Pointer>,
+}
+
+/// An address inside an initial value: 8 bytes at `at`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pointer {
+    /// Byte offset inside the variable.
+    pub at: u64,
+    /// Index of the variable it points to.
+    pub variable: u32,
+    /// Added to the address.
+    pub addend: i64,
+    /// Whether the generic address is meant, rather than the one within the variable's space.
+    pub generic: bool,
+}
+
+/// A parsed and decoded PTX text, without any state of a machine.
+#[derive(Clone, Debug, Default)]
+pub struct Module {
+    version: (u32, u32),
+    target: String,
+    entries: Vec<Code>,
+    variables: Vec<Variable>,
+    const_bytes: u32,
+}
+
+impl Module {
+    /// Reads and decodes PTX text.
+    ///
+    /// # Errors
+    /// A mistake in the text, or an instruction, modifier or directive that is not supported; the error
+    /// names the line, the text, the entry and, where `.loc` tells it, the line of the kernel's source.
+    pub fn parse(text: &str) -> Result<Module, Fault> {
+        Ok(Module::read(text)?)
+    }
+
+    /// As [`Module::parse`], with the parts of the error.
+    pub(in crate::emulator) fn read(text: &str) -> Result<Module, ParseError> {
+        let source = ptx::parse(text)?;
+        let mut module =
+            Module { version: source.version, target: source.target.to_string(), ..Module::default() };
+        let around = module.surroundings(&source)?;
+        for function in &source.entries {
+            if module.entry(function.name).is_some() {
+                return Err(ParseError::at(function.ptx_line, function.name, "this entry is defined twice"));
+            }
+            module.entries.push(code(function, &around)?);
+        }
+        Ok(module)
+    }
+
+    /// The entry of a name.
+    pub fn entry(&self, name: &str) -> Option<&Code> {
+        self.entries.iter().find(|code| code.name == name)
+    }
+
+    /// All entries, in the order of the text.
+    pub fn entries(&self) -> impl Iterator<Item = &Code> {
+        self.entries.iter()
+    }
+
+    /// The architecture the text was made for, such as `sm_80`.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// The PTX version, such as (9, 0).
+    pub fn version(&self) -> (u32, u32) {
+        self.version
+    }
+
+    /// The `.global` and `.const` variables; [`Code::addresses`] and [`Pointer::variable`] are indices.
+    pub fn variables(&self) -> &[Variable] {
+        &self.variables
+    }
+
+    /// Bytes of the constant bank that [`Variable::const_offset`] is an offset into.
+    pub fn const_bytes(&self) -> u32 {
+        self.const_bytes
+    }
+
+    fn surroundings<'a>(&mut self, source: &Source<'a>) -> Result<Surroundings<'a>, ParseError> {
+        let mut around = Surroundings {
+            symbols: HashMap::new(),
+            shared: HashMap::new(),
+            files: Vec::new(),
+            file_numbers: HashMap::new(),
+        };
+        for &(number, path) in &source.files {
+            around.file_numbers.insert(number, around.files.len() as u32);
+            around.files.push(path.to_string());
+        }
+        let mut indices = HashMap::new();
+        for declared in &source.variables {
+            let error = |message: &str| ParseError::at(declared.ptx_line, declared.name, message);
+            if around.symbols.contains_key(declared.name) || around.shared.contains_key(declared.name) {
+                return Err(error("this variable is declared twice"));
+            }
+            let symbol = match declared.space {
+                VariableSpace::Shared => {
+                    around.shared.insert(declared.name, declared.clone());
+                    continue;
+                }
+                _ if declared.external => return Err(error("external variables are not supported")),
+                VariableSpace::Global => Symbol::Global(self.variables.len() as u32),
+                VariableSpace::Const => Symbol::Const(self.place_const(declared)?),
+                VariableSpace::Local | VariableSpace::Param => {
+                    return Err(error("this space has no variables at module scope"));
+                }
+            };
+            indices.insert(declared.name, self.variables.len() as u32);
+            around.symbols.insert(declared.name, symbol);
+            self.variables.push(variable(declared, symbol)?);
+        }
+        for (declared, at) in source.variables.iter().filter_map(|v| Some((v, *indices.get(v.name)?))) {
+            self.variables[at as usize].pointers = pointers(declared, &indices)?;
+        }
+        Ok(around)
+    }
+
+    fn place_const(&mut self, declared: &Declared<'_>) -> Result<u32, ParseError> {
+        let error = |message: &str| ParseError::at(declared.ptx_line, declared.name, message);
+        let bytes = declared.bytes.ok_or_else(|| error("a size is missing"))?;
+        let start = u64::from(self.const_bytes).next_multiple_of(u64::from(declared.align));
+        let end = start.saturating_add(bytes);
+        if end > MAX_CONST {
+            return Err(error("the constant bank has 65536 bytes"));
+        }
+        self.const_bytes = end as u32;
+        Ok(start as u32)
+    }
+}
+
+/// A variable with its initial bytes; addresses are left as zeros.
+fn variable(declared: &Declared<'_>, symbol: Symbol) -> Result<Variable, ParseError> {
+    let error = |message: &str| ParseError::at(declared.ptx_line, declared.name, message);
+    let bytes = declared.bytes.ok_or_else(|| error("a size is missing"))?;
+    if bytes > MAX_GLOBAL {
+        return Err(error("variables of more than 4 GiB are not supported"));
+    }
+    let mut init = Vec::new();
+    for element in &declared.init {
+        let bits = match element {
+            Init::Bits(bits) => *bits,
+            Init::Address { .. } => 0,
+        };
+        let size = declared.element as usize;
+        init.extend_from_slice(bits.to_le_bytes().get(..size).ok_or_else(|| error("vectors have no initial values here"))?);
+    }
+    let (space, const_offset) = match symbol {
+        Symbol::Const(offset) => (Space::Const, offset),
+        _ => (Space::Global, 0),
+    };
+    Ok(Variable {
+        name: declared.name.to_string(),
+        space,
+        align: declared.align,
+        bytes,
+        const_offset,
+        init,
+        pointers: Vec::new(),
+    })
+}
+
+fn pointers(declared: &Declared<'_>, indices: &HashMap<&str, u32>) -> Result<Vec<Pointer>, ParseError> {
+    let mut pointers = Vec::new();
+    for (number, element) in declared.init.iter().enumerate() {
+        if let Init::Address { name, addend, generic } = *element {
+            let Some(&variable) = indices.get(name) else {
+                let message = format!("the initial value names {name}, which is no global or constant variable");
+                return Err(ParseError::at(declared.ptx_line, declared.name, message));
+            };
+            let at = number as u64 * u64::from(declared.element);
+            pointers.push(Pointer { at, variable, addend, generic });
+        }
+    }
+    Ok(pointers)
+}

@@ -1,0 +1,149 @@
+//! The syntax tree: names and modifiers as the text spells them.
+
+/// A whole PTX text.
+#[derive(Debug, Default)]
+pub struct Source<'a> {
+    /// `.version major.minor`.
+    pub version: (u32, u32),
+    /// The architecture of `.target`.
+    pub target: &'a str,
+    /// `.file` index and path.
+    pub files: Vec<(u32, &'a str)>,
+    /// Variables at module scope.
+    pub variables: Vec<Variable<'a>>,
+    /// Entries with a body.
+    pub entries: Vec<Function<'a>>,
+}
+
+/// A position in the kernel's source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loc {
+    /// Index that a `.file` directive defines.
+    pub file: u32,
+    /// 1-based line.
+    pub line: u32,
+}
+
+/// Where a variable lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum VariableSpace { Global, Const, Shared, Local, Param }
+
+/// One element of an initializer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Init<'a> {
+    /// A number, already as the bits of the element type.
+    Bits(u64),
+    /// The address of a variable, plus a constant; generic if `generic(name)`.
+    Address {
+        /// The variable.
+        name: &'a str,
+        /// Constant added to the address.
+        addend: i64,
+        /// Whether the generic address is asked for.
+        generic: bool,
+    },
+}
+
+/// A variable or a parameter.
+#[derive(Clone, Debug)]
+pub struct Variable<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its space.
+    pub space: VariableSpace,
+    /// Alignment in bytes, a power of two.
+    pub align: u32,
+    /// Bytes of one element.
+    pub element: u32,
+    /// Bytes in all; `None` for an array of unknown size.
+    pub bytes: Option<u64>,
+    /// Leading elements that have a value; the rest is zero.
+    pub init: Vec<Init<'a>>,
+    /// `.extern`.
+    pub external: bool,
+    /// Line of the declaration.
+    pub ptx_line: u32,
+}
+
+/// An entry.
+#[derive(Debug, Default)]
+pub struct Function<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Parameters in order.
+    pub params: Vec<Variable<'a>>,
+    /// `.maxntid`, `.reqntid`, `.reqnctapercluster`.
+    pub max_threads: Option<[u32; 3]>,
+    #[allow(missing_docs)]
+    pub required_threads: Option<[u32; 3]>,
+    #[allow(missing_docs)]
+    pub required_cluster: Option<[u32; 3]>,
+    /// The body; scopes are marked, not nested, so that depth costs nothing.
+    pub body: Vec<Statement<'a>>,
+    /// Line of the declaration.
+    pub ptx_line: u32,
+}
+
+/// A statement of a body.
+#[derive(Debug)]
+pub enum Statement<'a> {
+    /// `{`
+    Open,
+    /// `}`
+    Close,
+    /// `name:`
+    Label { name: &'a str, ptx_line: u32 },
+    /// `.reg .b32 %r<count>` (with a count) or a single name (without).
+    Registers { name: &'a str, count: Option<u32>, bits: u8, ptx_line: u32 },
+    /// A variable of function scope.
+    Variable(Variable<'a>),
+    /// `name: .branchtargets a, b, c;`
+    Table { name: &'a str, targets: Vec<&'a str>, ptx_line: u32 },
+    /// An instruction.
+    Instruction(Instruction<'a>),
+}
+
+/// An instruction as written.
+#[derive(Debug)]
+pub struct Instruction<'a> {
+    /// `@p` (false) or `@!p` (true).
+    pub guard: Option<(&'a str, bool)>,
+    /// The full opcode, modifiers included.
+    pub opcode: &'a str,
+    /// Operands.
+    pub operands: Vec<Operand<'a>>,
+    /// The text between the end of the last statement and the semicolon.
+    pub text: &'a str,
+    /// 1-based line.
+    pub ptx_line: u32,
+    /// Position in the kernel's source.
+    pub loc: Option<Loc>,
+}
+
+/// An operand.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Operand<'a> {
+    /// A register, a special register, a variable or a label.
+    Name(&'a str),
+    /// `name + constant`.
+    NamePlus(&'a str, i64),
+    /// `!name`.
+    Not(&'a str),
+    /// `_`.
+    Sink,
+    /// An integer: its low 64 bits.
+    Int(i64),
+    /// `0fXXXXXXXX`.
+    F32(u32),
+    /// `0dXXXXXXXXXXXXXXXX`, or a decimal float.
+    F64(u64),
+    /// `[name + constant]` or `[constant]`.
+    Address { base: Option<&'a str>, offset: i64 },
+    /// `[name + constant, {a, b, …}]`.
+    TensorAddress { base: &'a str, offset: i64, coords: Vec<Operand<'a>> },
+    /// `{a, b, …}`.
+    Vector(Vec<Operand<'a>>),
+    /// `a|b`.
+    Pair(Box<Operand<'a>>, Box<Operand<'a>>),
+}
