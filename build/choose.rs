@@ -53,7 +53,7 @@ pub fn choose(mode: Mode, any: bool, found: Option<Nvcc>) -> Result<Choice, Stri
         )),
         (Mode::Source, None) => Err(format!(
             "HALFBYTE_KERNELS=source needs nvcc {major}.{minor}, and none was found through NVCC, CUDA_HOME, CUDA_PATH or PATH\n\
-             the wheels nvidia-cuda-nvcc, nvidia-nvvm and nvidia-cuda-crt {major}.{minor} bring one; then: NVCC=<path of nvcc> {REFRESH}"
+             the wheels nvidia-cuda-nvcc, nvidia-nvvm, nvidia-cuda-crt, nvidia-cuda-runtime and nvidia-cuda-cccl {major}.{minor} bring one: NVCC=<path of nvcc> {REFRESH}"
         )),
     }
 }
