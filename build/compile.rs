@@ -90,10 +90,10 @@ impl Compiler<'_> {
         let key = sources::key(&self.repository.join("kernels"), unit, self.params, &self.nvcc.version)?;
         let path = self.out.join(unit.file("ptx"));
         let stamp = self.out.join(unit.file("stamp"));
-        if let (Ok(ptx), Ok(stamped)) = (fs::read_to_string(&path), fs::read_to_string(&stamp)) {
-            if stamped == format!("{key} {}", hash::of(&ptx)) {
-                return Ok(Built { ptx, key });
-            }
+        if let (Ok(ptx), Ok(stamped)) = (fs::read_to_string(&path), fs::read_to_string(&stamp))
+            && stamped == format!("{key} {}", hash::of(&ptx))
+        {
+            return Ok(Built { ptx, key });
         }
         let title = format!("kernels/{}.cuh for {}", unit.source, unit.target.name());
         let raw = self.nvcc(unit)?;

@@ -129,10 +129,11 @@ fn zero_hashes_in(bytes: &mut [u8]) {
     let mut at = 0;
     while let Some(found) = bytes[at..].windows(MARK.len()).position(|w| w == MARK) {
         let digits = at + found + MARK.len();
-        if let Some(hash) = bytes.get_mut(digits..digits + 9) {
-            if hash[8] == b'_' && hash[..8].iter().all(u8::is_ascii_hexdigit) {
-                hash[..8].fill(b'0');
-            }
+        if let Some(hash) = bytes.get_mut(digits..digits + 9)
+            && hash[8] == b'_'
+            && hash[..8].iter().all(u8::is_ascii_hexdigit)
+        {
+            hash[..8].fill(b'0');
         }
         at = digits;
     }

@@ -49,9 +49,9 @@ impl Unit {
         let mut text = format!("#include \"{}.cuh\"\n", self.source);
         for row in &self.rows {
             // Writing to a String cannot fail.
-            let _ = write!(
+            let _ = writeln!(
                 text,
-                "extern \"C\" __global__ void __launch_bounds__({}, {}) {}(const __grid_constant__ {} p) {{ {}(p); }}\n",
+                "extern \"C\" __global__ void __launch_bounds__({}, {}) {}(const __grid_constant__ {} p) {{ {}(p); }}",
                 row.threads, row.min_blocks, row.symbol, row.params.name, row.call
             );
         }

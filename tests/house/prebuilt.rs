@@ -6,6 +6,7 @@ use super::build::sources;
 use super::build::unit::{Unit, units};
 use super::manifest::ROWS;
 use super::{Scratch, files, read, root};
+use halfbyte::kernels;
 use std::fs;
 
 /// A copy of `kernels/`, to spoil.
@@ -104,4 +105,33 @@ fn changed_sources_make_them_stale() {
         scratch.write(&source, &(read(&scratch.0.join(&source)) + "\n// edited\n"));
         refused(&scratch, &unit.file("ptx"));
     }
+}
+
+#[test]
+fn an_export_is_checked_file_by_file() {
+    let scratch = Scratch::new("export");
+    let dir = &scratch.0;
+    scratch.write("index.txt", "compiler 12.0.0\ngone/old.sm_80.ptx 0 0\n../kept.ptx 0 0\n/kept.ptx 0 0\n");
+    let old = scratch.write("gone/old.sm_80.ptx", "");
+    kernels::export(dir).expect("a folder of ours");
+    assert!(!old.exists(), "what an older export left is gone");
+    fs::remove_dir(dir.join("gone")).expect("it is empty");
+    kernels::check(dir).expect("it was just written");
+
+    let module = &kernels::modules()[0];
+    let path = dir.join(module.file());
+    let says = |what: &str| {
+        let error = kernels::check(dir).expect_err("it was spoiled").to_string();
+        assert!(error.contains(what), "{error} says {what}");
+    };
+    fs::write(&path, module.ptx.replacen(".address_size 64", ".address_size 32", 1)).expect("a file of ours");
+    says(&format!("{} differs from the embedded PTX at line 4", path.display()));
+    fs::write(&path, &module.ptx[..module.ptx.len() - 2]).expect("a file of ours");
+    says("differs");
+    fs::remove_file(&path).expect("it was there");
+    says("cannot read");
+    fs::write(&path, module.ptx.replace('\n', "\r\n")).expect("a file of ours");
+    kernels::check(dir).expect("only the line ends differ");
+    let stray = scratch.write("gemm/stray.ptx", "");
+    says(&format!("{} belongs to no module", stray.display()));
 }
