@@ -27,7 +27,9 @@ struct F16 {
 
 struct Bf16 {
     using Bits = uint16_t;
-    __device__ __forceinline__ static float load(Bits bits) { return __uint_as_float(static_cast<uint32_t>(bits) << 16); }
+    __device__ __forceinline__ static float load(Bits bits) {
+        return __uint_as_float(static_cast<uint32_t>(bits) << 16);
+    }
     __device__ __forceinline__ static Bits store(float x) {
         Bits bits;
         asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(x));

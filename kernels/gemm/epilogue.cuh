@@ -78,13 +78,14 @@ __device__ __forceinline__ void store_four(uint32_t* to, const uint32_t (&v)[4])
     *reinterpret_cast<uint4*>(to) = make_uint4(v[0], v[1], v[2], v[3]);
 }
 __device__ __forceinline__ void store_four(uint16_t* to, const uint16_t (&v)[4]) {
-    *reinterpret_cast<uint2*>(to) = make_uint2(v[0] | static_cast<uint32_t>(v[1]) << 16, v[2] | static_cast<uint32_t>(v[3]) << 16);
+    const uint32_t low = v[0] | static_cast<uint32_t>(v[1]) << 16, high = v[2] | static_cast<uint32_t>(v[3]) << 16;
+    *reinterpret_cast<uint2*>(to) = make_uint2(low, high);
 }
 
 // Stores a warp's stage as the outputs from (row0, col0) on; what lies outside the output is dropped.
 template <class D, int COLUMNS>
-__device__ __forceinline__ void store_as(const Output& out, const tile::Stage<COLUMNS>& stage, uint32_t row0, uint32_t col0,
-                                         uint32_t lane) {
+__device__ __forceinline__ void store_as(const Output& out, const tile::Stage<COLUMNS>& stage, uint32_t row0,
+                                         uint32_t col0, uint32_t lane) {
     using Bits = typename D::Bits;
     using Stage = tile::Stage<COLUMNS>;
     auto* const d = static_cast<Bits*>(out.d);
@@ -129,8 +130,9 @@ __device__ __forceinline__ void store_as(const Output& out, const tile::Stage<CO
 // at (row0 + s * ROW_STEP, col0 + s * COL_STEP). The loop over slabs is not unrolled, only the choice of registers in
 // it is: one copy of the stores serves all slabs.
 template <int ROW_STEP, int COL_STEP, int SLABS, int COLUMNS>
-__device__ __forceinline__ void store_slabs(const Output& out, const tile::Stage<COLUMNS>& stage, uint32_t row0, uint32_t col0,
-                                            uint32_t lane, const int32_t (&acc)[SLABS][COLUMNS / 8][4]) {
+__device__ __forceinline__ void store_slabs(const Output& out, const tile::Stage<COLUMNS>& stage, uint32_t row0,
+                                            uint32_t col0, uint32_t lane,
+                                            const int32_t (&acc)[SLABS][COLUMNS / 8][4]) {
 #pragma unroll 1
     for (int slab = 0; slab < SLABS; ++slab) {
 #pragma unroll

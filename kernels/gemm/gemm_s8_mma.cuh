@@ -2,13 +2,13 @@
 //
 //     acc[m, n] = sum_k a[m, k] * b[n, k]          d[m, n] = what gemm/epilogue.cuh makes of acc
 //
-// Operands   a  [M, K] int8, row stride lda bytes          b  [N, K] int8, row stride ldb bytes: both 16-byte aligned,
-//            strides multiples of 16; bytes past K in a row are never read
+// Operands   a  [M, K] int8, row stride lda bytes; b  [N, K] int8, row stride ldb bytes: both 16-byte aligned, strides
+//            multiples of 16; bytes past K in a row are never read
 //            d  [M, N] f32, f16, bf16 or s32, row stride ldd elements, any alignment an element has
 //            scale_row [M], scale_col [N], bias [N] or null: f32
 //
-// Who holds what   A block makes TILE_M x TILE_N of d over one slice of K. Its warps stand WARPS_M x WARPS_N; each holds
-// its part as 16 x 8 fragments of mma.m16n8k32 (tile/fragment.cuh):
+// Who holds what   A block makes TILE_M x TILE_N of d over one slice of K. Its warps stand WARPS_M x WARPS_N; each
+// holds its part as 16 x 8 fragments of mma.m16n8k32 (tile/fragment.cuh):
 //
 //     128 x 128, 2 x 4 warps        64 x 64, 2 x 2 warps       16 x 64, 1 x 4 warps
 //     +----+----+----+----+         +----+----+                +--+--+--+--+
@@ -29,8 +29,9 @@
 // tile to be used has arrived for every warp and that the slot to be refilled has been used by every warp.
 //
 // Numbers   acc is exact while K * max|a| * max|b| < 2^31. Then gemm/epilogue.cuh.
-// Preconditions   M, N >= 1; K < 2^31 - TILE_K; the grid is tiles * split_k blocks; k_slice is a multiple of TILE_K with
-// split_k * k_slice >= K; with split_k > 1, partials hold split_k * TILE_M * TILE_N words a tile, 16-byte aligned, and tickets one zero a tile.
+// Preconditions   M, N >= 1; K < 2^31 - TILE_K, where 0 makes sums of 0; the grid is tiles * split_k blocks; k_slice is
+// a multiple of TILE_K with split_k * k_slice >= K; with split_k > 1, partials hold split_k * TILE_M * TILE_N words a
+// tile, 16-byte aligned, and tickets one zero a tile.
 // Floor   sm_80, for mma.m16n8k32 and cp.async.
 // Determinism   The same bits under every plan: tile shape, slices and order change only the order of integer sums.
 // Tried and lost   Not yet measured on a GPU.
@@ -120,7 +121,8 @@ __device__ __forceinline__ void gemm_s8_mma(const GemmS8MmaParams& p) {
 
     const uint32_t row0 = tile_row + warp_row, col0 = tile_col + warp_col;
     if (split_k > 1) {
-        const gemm::Partials<FRAGMENTS_M, FRAGMENTS_N, THREADS> partials(p.partials, place.tile, split_k, tid, row0 + lane / 4, m);
+        using Partials = gemm::Partials<FRAGMENTS_M, FRAGMENTS_N, THREADS>;
+        const Partials partials(p.partials, place.tile, split_k, tid, row0 + lane / 4, m);
         partials.store(place.slice, acc);
         if (!gemm::last_to_arrive(static_cast<uint32_t*>(p.tickets) + place.tile, split_k)) return;
 #pragma unroll 1

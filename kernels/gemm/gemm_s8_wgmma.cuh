@@ -17,7 +17,7 @@
 //     | warps 0-3         |  64 rows     empty[s]: all 8 consumer warps are done with slot s
 //     +-------------------+
 //     | warps 4-7         |  64 rows     producer:  wait empty[s], expect bytes on full[s], start both copies
-//     +-------------------+              consumer:  wait full[s], 4 products of depth 32, wait for them, arrive empty[s]
+//     +-------------------+              consumer:  wait full[s], 4 products of depth 32, wait, arrive empty[s]
 //
 // Shared memory (bytes)   alignment             1024, lost at worst: a swizzled tile starts at a multiple of 1024
 //                         ring, 4 stages      131072, a: 128 x 128, b: 128 x 128 each

@@ -18,7 +18,8 @@ struct Partials {
     int32_t rows;    // of the output, from this thread's first row on; may be <= 0
 
     // `row` is this thread's first row in the output of m rows.
-    __device__ __forceinline__ Partials(void* partials, uint32_t tile, uint32_t split_k, uint32_t tid, uint32_t row, uint32_t m) {
+    __device__ __forceinline__ Partials(void* partials, uint32_t tile, uint32_t split_k, uint32_t tid, uint32_t row,
+                                        uint32_t m) {
         thread = static_cast<int4*>(partials) + static_cast<uint64_t>(tile) * split_k * FRAGMENTS * THREADS + tid;
         rows = static_cast<int32_t>(m - row);
     }

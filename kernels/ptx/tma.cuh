@@ -6,9 +6,11 @@ namespace ptx {
 
 // Copies the box at (column, row) that `map` describes (64-byte aligned, in constant, parameter or global memory).
 // What lies outside the tensor becomes zero. All bytes of the box are signalled to `barrier`.
-__device__ __forceinline__ void tma_load_2d(uint32_t shared, const void* map, uint32_t barrier, int32_t column, int32_t row) {
+__device__ __forceinline__ void tma_load_2d(uint32_t shared, const void* map, uint32_t barrier, int32_t column,
+                                            int32_t row) {
     asm volatile(
-        "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4}], [%2];"
+        "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
+        "[%0], [%1, {%3, %4}], [%2];"
         :
         : "r"(shared), "l"(map), "r"(barrier), "r"(column), "r"(row)
         : "memory");

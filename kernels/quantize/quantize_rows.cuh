@@ -21,7 +21,8 @@
 // Numbers   The division by 127, the divisions x / scale and the rounding of the code are IEEE, to nearest, ties to
 // even, subnormals kept (-fmad=false, no flush). A scale of 0 (all zero, or so small that the division gives 0) makes
 // a zero row. A row with a NaN or an infinity gets scale NaN and codes 0. -0 counts as 0.
-// Preconditions   rows >= 1; if cached, the launch gives ceil(cols * sizeof(x), 16) bytes of dynamic shared memory.
+// Preconditions   1 <= rows; cols, ldc < 2^31; if cached, the launch gives cols elements of dynamic shared memory,
+// rounded up to 16 bytes.
 // Floor   sm_80, for redux.sync.
 // Determinism   The same bits for every grid, for cached or not, on every architecture: a maximum has no order.
 // Tried and lost   Not yet measured on a GPU.

@@ -21,7 +21,7 @@ struct RowChunk {
 // Address that `lane` hands to ldmatrix.x4 for A: matrices (rows 0-7, chunk 0), (8-15, 0), (0-7, 1), (8-15, 1).
 __host__ __device__ constexpr RowChunk ldmatrix_a(uint32_t lane) { return {lane % 16, lane / 16}; }
 
-// The same for two B: (columns 0-7, chunk 0), (0-7, 1), (8-15, 0), (8-15, 1): b[0], b[1] of the first, then of the second.
+// The same for two B: (columns 0-7, chunk 0), (0-7, 1), (8-15, 0), (8-15, 1): b[0], b[1] of one, then of the other.
 __host__ __device__ constexpr RowChunk ldmatrix_b(uint32_t lane) { return {lane / 16 * 8 + lane % 8, lane / 8 % 2}; }
 
 // Row and column of an element.

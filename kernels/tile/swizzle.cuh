@@ -1,4 +1,4 @@
-// Where the 16-byte chunks of a tile sit in shared memory, so that nothing that reads or writes them meets a bank conflict.
+// Where the 16-byte chunks of a tile sit in shared memory, so that nothing that touches them meets a bank conflict.
 //
 // Shared memory is 32 banks of 4 bytes: 8 chunks side by side use every bank once; call them a line. A warp moves
 // 16-byte accesses 8 lanes at a time, so it is free of conflicts when each 8 lanes touch 8 different places of a line.
