@@ -4,6 +4,7 @@
 //! bits and back; [`layout`](crate::layout) says where those bits lie, and nothing here knows tiles or launches.
 
 pub mod int8;
+pub mod safetensors;
 
 use std::fmt;
 

@@ -15,8 +15,10 @@
 //! The kernel `quantize_rows` follows the same rule with the same roundings, and its codes and scales are these bit for bit
 //! (of a NaN scale only that it is a NaN).
 
+mod checkpoint;
 mod matrix;
 
+pub use checkpoint::{Int8Weight, load, names, save, to_bytes};
 pub use matrix::{Codes, Int8Matrix, Int8View, ROW_ALIGN};
 
 use super::Float;
