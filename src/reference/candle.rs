@@ -49,7 +49,8 @@ impl Oracle for Candle {
             let (value, bias) = (f64::from(value), problem.bias().map_or(0.0, |bias| f64::from(bias[at % n])));
             out[at] = value + bias;
             // 3 u of Σ|a·w| is at least what the epilogue rounds of the product; both factors round, hence 2 u.
-            slack[at] = bound::float_product(k, sums, 2.0 * U_F32, U_F32) + 3.0 * U_F32 * sums.absolute + U_F32 * out[at].abs();
+            slack[at] =
+                bound::float_product(k, sums, 2.0 * U_F32, U_F32) + 3.0 * U_F32 * sums.absolute + U_F32 * out[at].abs();
         }
         Expected::new(m, n, problem.output(), out, slack)
     }
@@ -76,7 +77,8 @@ fn magnitudes(problem: &LinearProblem<'_>) -> Result<Vec<Magnitudes>> {
             return;
         }
         for (i, out) in out.chunks_mut(n).enumerate() {
-            let row: Vec<f32> = a.codes().row(first + i).unwrap_or_default().iter().map(|&code| f32::from(code)).collect();
+            let row: Vec<f32> =
+                a.codes().row(first + i).unwrap_or_default().iter().map(|&code| f32::from(code)).collect();
             let row_scale = f64::from(a.scales()[first + i]).abs();
             for ((out, w_row), &w_scale) in out.iter_mut().zip(w_rows.chunks_exact(k)).zip(w.scales()) {
                 let scale = row_scale * f64::from(w_scale).abs();

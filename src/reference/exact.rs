@@ -101,7 +101,13 @@ pub(super) fn output<T: Copy>(m: usize, n: usize, value: T) -> Result<Vec<T>> {
 }
 
 /// Runs `work(first row, rows)` over disjoint row ranges of an `[m, n]` output, on all cores when that is worth it.
-pub(super) fn for_row_chunks<T: Send>(out: &mut [T], m: usize, n: usize, k: usize, work: impl Fn(usize, &mut [T]) + Sync) {
+pub(super) fn for_row_chunks<T: Send>(
+    out: &mut [T],
+    m: usize,
+    n: usize,
+    k: usize,
+    work: impl Fn(usize, &mut [T]) + Sync,
+) {
     if out.is_empty() {
         return;
     }

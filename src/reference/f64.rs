@@ -34,7 +34,9 @@ pub(super) fn scale(problem: &LinearProblem<'_>, acc: &[i64]) -> Result<Expected
     let mut values = output(m, n, 0f64)?;
     let mut slack = output(m, n, 0f64)?;
     for (at, &acc) in acc.iter().enumerate() {
-        let t = through_f32_range(f64::from(problem.activations().scales()[at / n]) * f64::from(problem.weights().scales()[at % n]));
+        let t = through_f32_range(
+            f64::from(problem.activations().scales()[at / n]) * f64::from(problem.weights().scales()[at % n]),
+        );
         let product = acc as f64 * t;
         let (r, bias) = match problem.bias() {
             Some(bias) => (through_f32_range(product) + f64::from(bias[at % n]), true),

@@ -41,7 +41,12 @@ impl<'a> LinearProblem<'a> {
     /// # Errors
     /// [`Error::Shape`] when the K of both differ or the bias is not N long; [`Error::Unsupported`] when `output` is not a
     /// floating type.
-    pub fn new(activations: Int8View<'a>, weights: Int8View<'a>, bias: Option<&'a [f32]>, output: DType) -> Result<Self> {
+    pub fn new(
+        activations: Int8View<'a>,
+        weights: Int8View<'a>,
+        bias: Option<&'a [f32]>,
+        output: DType,
+    ) -> Result<Self> {
         check_k(activations.codes(), weights.codes())?;
         if let Some(bias) = bias.filter(|b| b.len() != weights.rows()) {
             return Err(Error::Shape(format!("the bias holds {} values, but N = {}", bias.len(), weights.rows())));
@@ -129,7 +134,11 @@ pub fn relative_rms(approx: &[f64], exact: &[f64]) -> Result<f64> {
 
 fn check_k(a: Codes<'_>, w: Codes<'_>) -> Result<()> {
     if a.cols() != w.cols() {
-        return Err(Error::Shape(format!("K of the activations is {}, but K of the weights is {}", a.cols(), w.cols())));
+        return Err(Error::Shape(format!(
+            "K of the activations is {}, but K of the weights is {}",
+            a.cols(),
+            w.cols()
+        )));
     }
     Ok(())
 }

@@ -29,7 +29,11 @@ pub struct Int8Weight {
 /// # Errors
 /// [`Error::Shape`] for a bias that is not N long; [`Error::Value`] for a name that is there twice and for a scale that is NaN;
 /// [`Error::File`] when writing fails.
-pub fn save(path: impl AsRef<Path>, weights: &[(&str, &Int8Weight)], metadata: &BTreeMap<String, String>) -> Result<()> {
+pub fn save(
+    path: impl AsRef<Path>,
+    weights: &[(&str, &Int8Weight)],
+    metadata: &BTreeMap<String, String>,
+) -> Result<()> {
     let codes = contiguous(weights);
     safetensors::write(path, &tensors(weights, &codes)?, metadata)
 }
@@ -52,7 +56,9 @@ fn tensors<'a>(weights: &[(&str, &'a Int8Weight)], codes: &'a [Vec<i8>]) -> Resu
     for (&(name, Int8Weight { matrix, bias }), codes) in weights.iter().zip(codes) {
         let (n, k) = (matrix.rows(), matrix.cols());
         if let Some(row) = matrix.scales().iter().position(|scale| scale.is_nan()) {
-            return Err(Error::Value(format!("the scale of row {row} of {name:?} is NaN; such a weight cannot be saved")));
+            return Err(Error::Value(format!(
+                "the scale of row {row} of {name:?} is NaN; such a weight cannot be saved"
+            )));
         }
         if let Some(bias) = bias.as_ref().filter(|bias| bias.len() != n) {
             return Err(Error::Shape(format!("the bias of {name:?} holds {} values, but N = {n}", bias.len())));
@@ -97,13 +103,19 @@ pub fn load(archive: &Archive<'_>, name: &str) -> Result<Int8Weight> {
         [] | [1] if n <= codes.len() => vec![scales[0]; n],
         other => {
             let scale = of("weight_scale");
-            return Err(fail(format!("{scale:?} has shape {other:?}; [{n}, 1], [{n}] or [1] fits a weight of {n} rows")));
+            return Err(fail(format!(
+                "{scale:?} has shape {other:?}; [{n}, 1], [{n}] or [1] fits a weight of {n} rows"
+            )));
         }
     };
     if archive.tensor(&of("weight_zero_point")).is_some() {
         let zeros = archive.read::<i8>(&of("weight_zero_point"))?;
         if let Some(zero) = zeros.iter().find(|&&zero| zero != 0) {
-            let what = format!("{}: {:?} holds {zero}; only symmetric weights are served", archive.origin(), of("weight_zero_point"));
+            let what = format!(
+                "{}: {:?} holds {zero}; only symmetric weights are served",
+                archive.origin(),
+                of("weight_zero_point")
+            );
             return Err(Error::Unsupported(what));
         }
     }
@@ -112,6 +124,7 @@ pub fn load(archive: &Archive<'_>, name: &str) -> Result<Int8Weight> {
         Some(dims) if dims == [n] => Some(archive.read_f32(&of("bias"))?),
         Some(dims) => return Err(fail(format!("{:?} has shape {dims:?}, but N = {n}", of("bias")))),
     };
-    let matrix = Int8Matrix::from_contiguous(n, k, &codes, scales).map_err(|e| fail(format!("{:?}: {e}", of("weight"))))?;
+    let matrix =
+        Int8Matrix::from_contiguous(n, k, &codes, scales).map_err(|e| fail(format!("{:?}: {e}", of("weight"))))?;
     Ok(Int8Weight { matrix, bias })
 }

@@ -139,7 +139,9 @@ impl Int8Matrix {
         check_value_count(values.len(), rows, cols)?;
         if let Some(at) = values.iter().position(|v| !v.to_f32().is_finite()) {
             let (row, col, value) = (at / cols, at % cols, values[at].to_f32());
-            return Err(Error::Value(format!("the weight at row {row}, column {col} is {value}, which has no int8 code")));
+            return Err(Error::Value(format!(
+                "the weight at row {row}, column {col} is {value}, which has no int8 code"
+            )));
         }
         Self::quantize_activations(values, rows, cols)
     }
@@ -174,14 +176,19 @@ impl Int8Matrix {
         }
         let need = element_count(rows, ld)?;
         if codes.len() != need {
-            return Err(Error::Shape(format!("{rows} rows of stride {ld} are {need} codes, but {} were given", codes.len())));
+            return Err(Error::Shape(format!(
+                "{rows} rows of stride {ld} are {need} codes, but {} were given",
+                codes.len()
+            )));
         }
         check_scales(rows, &scales)?;
         for i in 0..rows {
             let padding = &codes[i * ld..][cols..ld];
             if let Some(at) = padding.iter().position(|&code| code != 0) {
                 let (col, code) = (cols + at, padding[at]);
-                return Err(Error::Value(format!("row {i} is padded with {code} at column {col}; padding must be zero")));
+                return Err(Error::Value(format!(
+                    "row {i} is padded with {code} at column {col}; padding must be zero"
+                )));
             }
         }
         Ok(Int8Matrix { rows, cols, ld, codes, scales })
@@ -296,7 +303,9 @@ fn check_scale_count(rows: usize, have: usize) -> Result<()> {
 fn check_scales(rows: usize, scales: &[f32]) -> Result<()> {
     check_scale_count(rows, scales.len())?;
     match scales.iter().position(|s| !(s.is_finite() && *s >= 0.0)) {
-        Some(row) => Err(Error::Value(format!("the scale of row {row} is {}; it must be finite and not negative", scales[row]))),
+        Some(row) => {
+            Err(Error::Value(format!("the scale of row {row} is {}; it must be finite and not negative", scales[row])))
+        }
         None => Ok(()),
     }
 }

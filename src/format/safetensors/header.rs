@@ -86,14 +86,19 @@ pub(super) fn shown(name: &str) -> String {
 
 /// Parses and checks a header that describes `data_len` bytes of data; tensors come in the order of their data.
 pub(super) fn parse(header: &[u8], data_len: u64) -> Result<(Vec<Tensor>, BTreeMap<String, String>), String> {
-    let header: Header = serde_json::from_slice(header).map_err(|e| format!("the header is not as it should be: {e}"))?;
+    let header: Header =
+        serde_json::from_slice(header).map_err(|e| format!("the header is not as it should be: {e}"))?;
     let mut tensors = header.tensors.into_iter().map(|(name, raw)| raw.check(name)).collect::<Result<Vec<_>, _>>()?;
     tensors.sort_by_key(|tensor| (tensor.begin, tensor.end));
     let mut end = 0;
     for tensor in &tensors {
         if tensor.begin != end {
             let what = if tensor.begin < end { "overlaps the tensor before it" } else { "leaves a gap before it" };
-            return Err(format!("the data of {} starts at {}, which {what}: {end} was due", tensor.shown(), tensor.begin));
+            return Err(format!(
+                "the data of {} starts at {}, which {what}: {end} was due",
+                tensor.shown(),
+                tensor.begin
+            ));
         }
         end = tensor.end;
     }

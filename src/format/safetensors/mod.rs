@@ -107,7 +107,9 @@ impl<'a> Archive<'a> {
             return Err(fail(format!("a header of {length} bytes exceeds the limit of {HEADER_LIMIT}")));
         }
         if length > rest {
-            return Err(fail(format!("a header of {length} bytes does not fit into the {rest} that follow its length")));
+            return Err(fail(format!(
+                "a header of {length} bytes does not fit into the {rest} that follow its length"
+            )));
         }
         let mut header = host_vec(length)?;
         source.read_at(8, &mut header).map_err(fail)?;
@@ -194,7 +196,8 @@ impl<'a> Archive<'a> {
     }
 
     fn find(&self, name: &str) -> Result<&Tensor> {
-        self.tensor(name).ok_or_else(|| Error::File(format!("{}: holds no tensor {}", self.origin, header::shown(name))))
+        self.tensor(name)
+            .ok_or_else(|| Error::File(format!("{}: holds no tensor {}", self.origin, header::shown(name))))
     }
 
     fn wrong_type(&self, tensor: &Tensor, want: &str) -> Error {

@@ -31,7 +31,11 @@ impl<'a> TensorData<'a> {
         let name = name.into();
         let elements = shape.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim));
         if elements != Some(values.len()) {
-            return Err(Error::Shape(format!("tensor {} of shape {shape:?} cannot hold {} values", shown(&name), values.len())));
+            return Err(Error::Shape(format!(
+                "tensor {} of shape {shape:?} cannot hold {} values",
+                shown(&name),
+                values.len()
+            )));
         }
         let bytes: &[u8] = bytemuck::cast_slice(values);
         let bytes = if cfg!(target_endian = "big") {
@@ -86,7 +90,10 @@ fn stream(out: &mut impl Write, header: &str, tensors: &[&TensorData<'_>]) -> io
 
 /// The header, padded so that the data starts at a multiple of 8, and the tensors in the order of their data: the largest
 /// element first, so that each is aligned, and then by name.
-fn header<'t, 'a>(tensors: &'t [TensorData<'a>], metadata: &BTreeMap<String, String>) -> Result<(String, Vec<&'t TensorData<'a>>)> {
+fn header<'t, 'a>(
+    tensors: &'t [TensorData<'a>],
+    metadata: &BTreeMap<String, String>,
+) -> Result<(String, Vec<&'t TensorData<'a>>)> {
     let mut sorted: Vec<_> = tensors.iter().collect();
     sorted.sort_by_key(|tensor| (std::cmp::Reverse(tensor.dtype.size()), tensor.name.as_str()));
     let mut names = BTreeSet::new();

@@ -1,0 +1,9 @@
+//! Formats: what the bits mean, and the files that hold them.
+
+mod checkpoint;
+mod dtype;
+mod hostile;
+mod int8;
+mod int8_matrix;
+mod minilm;
+mod safetensors;

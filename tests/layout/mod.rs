@@ -1,0 +1,7 @@
+//! Layouts: every map is a bijection, and no access that the kernels make meets a bank conflict.
+
+mod banks;
+mod canonical;
+mod fragment;
+mod stage;
+mod swizzle;

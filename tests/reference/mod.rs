@@ -1,0 +1,7 @@
+//! The references themselves, against values worked out by hand and against each other.
+
+mod bound;
+mod compare;
+mod exact;
+mod oracles;
+mod sample;
