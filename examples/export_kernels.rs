@@ -36,8 +36,6 @@ fn main() -> ExitCode {
 fn export(folder: &Path) -> halfbyte::Result<PathBuf> {
     let prebuilt = folder.join("prebuilt");
     kernels::export(&prebuilt)?;
-    let params = folder.join("params.cuh");
-    std::fs::write(&params, kernels::params_header())
-        .map_err(|e| halfbyte::Error::File(format!("cannot write {}: {e}", params.display())))?;
+    kernels::export_params(&folder.join("params.cuh"))?;
     Ok(prebuilt)
 }

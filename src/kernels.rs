@@ -2,6 +2,15 @@
 //!
 //! `build.rs` compiles `kernels/` with the pinned nvcc, or takes the same PTX from `kernels/prebuilt/`. One text
 //! serves all: the emulator runs it, and machine code is only ever made from it.
+//!
+//! What a build listens to:
+//!
+//! | variable | |
+//! |---|---|
+//! | `HALFBYTE_KERNELS` | `source`: compile, or fail; `prebuilt`: do not look for nvcc. Not set: compile if nvcc 13.0 is found |
+//! | `NVCC`, `CUDA_HOME`, `CUDA_PATH`, `PATH` | where nvcc is looked for, in this order; `NVCC` is the program itself and the only place if set |
+//! | `HALFBYTE_ANY_NVCC` | `1`: another version of nvcc will do. Its kernels are not tested |
+//! | `HALFBYTE_CUDA_ARCHS` | a list such as `80,90a`: machine code for these goes in too ([`Module::fatbin`]); needs ptxas and fatbinary beside nvcc |
 
 use crate::manifest::{ROWS, Row, Target};
 use crate::{Error, Result};
@@ -135,12 +144,28 @@ pub fn export(dir: &Path) -> Result<()> {
         let _ = fs::remove_file(dir.join(file));
     }
     for (name, text) in files() {
-        let path = dir.join(name);
-        let folder = path.parent().unwrap_or(dir);
-        fs::create_dir_all(folder).map_err(|e| failed("make", folder, &e))?;
-        fs::write(&path, text).map_err(|e| failed("write", &path, &e))?;
+        write(&dir.join(name), text)?;
     }
     Ok(())
+}
+
+/// Writes `kernels/params.cuh` ([`params_header`]) as `path`.
+///
+/// # Errors
+/// [`Error::File`] with the path, if it cannot be written.
+pub fn export_params(path: &Path) -> Result<()> {
+    write(path, PARAMS)
+}
+
+/// Writes a file unless it holds just that text: an untouched file makes cargo build nothing again.
+fn write(path: &Path, text: &str) -> Result<()> {
+    if fs::read(path).is_ok_and(|old| old == text.as_bytes()) {
+        return Ok(());
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(|e| failed("make", folder, &e))?;
+    }
+    fs::write(path, text).map_err(|e| failed("write", path, &e))
 }
 
 /// The PTX files of an index that lie below its own folder.

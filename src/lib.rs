@@ -15,6 +15,7 @@ pub mod device;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 mod error;
+#[forbid(unsafe_code)]
 pub mod kernels;
 pub mod op;
 #[forbid(unsafe_code)]

@@ -1,10 +1,11 @@
 //! Which compiler is found, and when the prebuilt PTX is taken instead.
 
-use super::Scratch;
 use super::build::choose::{Choice, Mode, choose};
 use super::build::fatbin::{self, Tools};
 use super::build::nvcc::{Nvcc, Search, find, parse_version};
 use super::manifest::Target;
+#[cfg(unix)]
+use super::{PROGRAMS, Scratch, program};
 use std::path::PathBuf;
 
 const BANNER: &str = "nvcc: NVIDIA (R) Cuda compiler driver\nBuilt on Wed_Aug_20_01:58:59_PM_PDT_2025\n\
@@ -55,16 +56,13 @@ fn choices() {
 /// A program that answers `--version` as nvcc does.
 #[cfg(unix)]
 fn fake(scratch: &Scratch, folder: &str, version: &str) -> PathBuf {
-    use std::os::unix::fs::PermissionsExt;
-    let text = format!("#!/bin/sh\necho 'Cuda compilation tools, release x, V{version}'\n");
-    let path = scratch.write(&format!("{folder}/nvcc"), &text);
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("a file of ours");
-    path
+    program(scratch, &format!("{folder}/nvcc"), &format!("echo 'Cuda compilation tools, release x, V{version}'"))
 }
 
 #[cfg(unix)]
 #[test]
 fn the_pinned_compiler_is_preferred() {
+    let _alone = PROGRAMS.lock().unwrap_or_else(|e| e.into_inner());
     let scratch = Scratch::new("find-nvcc");
     let old = fake(&scratch, "old/bin", "12.4.131");
     let new = fake(&scratch, "new/bin", "13.0.88");

@@ -10,6 +10,7 @@ mod build;
 mod arrow;
 mod budget;
 mod choose;
+mod compile;
 mod keys;
 mod normalize;
 mod prebuilt;
@@ -63,6 +64,20 @@ impl Scratch {
         fs::write(&path, text).expect("a scratch file can be written");
         path
     }
+}
+
+/// A test that writes programs and runs them holds this: while a file of ours is open for writing in a child that
+/// another test has just forked, the kernel refuses to run it.
+#[cfg(unix)]
+static PROGRAMS: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
+/// A shell script that can be run.
+#[cfg(unix)]
+fn program(scratch: &Scratch, name: &str, body: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let path = scratch.write(name, &format!("#!/bin/sh\n{body}\n"));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a file of ours");
+    path
 }
 
 impl Drop for Scratch {
