@@ -1,2 +1,33 @@
-//! The program `halfbyte`.
-fn main() {}
+//! The program `halfbyte`: verify every kernel on this machine, list devices and kernels.
+
+mod args;
+mod case;
+mod devices;
+mod kernels;
+mod model;
+
+mod report;
+mod shapes;
+mod verify;
+
+use std::process::ExitCode;
+
+use args::{Cli, Command};
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command.unwrap_or(Command::Verify(cli.verify)) {
+        Command::Verify(args) => verify::run(&args),
+        Command::Devices(args) => devices::run(&args),
+        Command::Kernels(args) => kernels::run(&args),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("halfbyte: {error}");
+            ExitCode::from(2)
+        }
+    }
+}

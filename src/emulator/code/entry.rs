@@ -8,7 +8,6 @@ use super::decode::{Context, Entry, decode, modifiers};
 use super::scope::{Names, Symbol};
 use super::words::Words;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 /// Largest parameter block, local memory of a thread, and static shared memory of a block, in bytes.
 const MAX_PARAM: u32 = 32764;
@@ -18,11 +17,11 @@ const MAX_SHARED: u32 = 227 << 10;
 /// What entries need to know of their module.
 pub(super) struct Surroundings<'a> {
     /// Variables of module scope other than shared ones.
-    pub symbols: Arc<HashMap<&'a str, Symbol>>,
+    pub symbols: HashMap<&'a str, Symbol>,
     /// Shared variables of module scope: an entry has those that it mentions.
     pub shared: HashMap<&'a str, Variable<'a>>,
     /// Source files and the numbers that `.file` gave them.
-    pub files: Arc<[String]>,
+    pub files: Vec<String>,
     /// Index into `files` of each number.
     pub file_numbers: HashMap<u32, u32>,
 }
@@ -57,7 +56,7 @@ pub(super) fn code<'a>(function: &Function<'a>, around: &Surroundings<'a>) -> Re
         error.entry = Some(function.name.to_string());
         error
     };
-    let mut entry = Entry::new(Names::new(around.symbols.clone()));
+    let mut entry = Entry::new(Names::new());
     declare(function, around, &mut code, &mut entry).map_err(named)?;
     let targets = instructions(function, around, &mut code, &mut entry).map_err(named)?;
     finish(code, entry, &targets).map_err(|message| named(ParseError::at(function.ptx_line, function.name, message)))
@@ -75,6 +74,9 @@ fn declare<'a>(
         let text = text.to_string();
         move |message: String| ParseError::at(line, text, message)
     };
+    for (&name, &symbol) in &around.symbols {
+        names.symbol(name, symbol).map_err(at(0, name))?;
+    }
     for name in mentioned(function) {
         if let Some(variable) = around.shared.get(name)
             && names.find_symbol(name).is_none()
@@ -96,7 +98,7 @@ fn declare<'a>(
             Statement::Close => names.leave(),
             Statement::Label { name, ptx_line } => _ = names.label(name).map_err(at(*ptx_line, name))?,
             Statement::Table { name, targets, ptx_line } => {
-                names.table(name, targets).map_err(at(*ptx_line, name))?;
+                names.table(name, targets.clone()).map_err(at(*ptx_line, name))?;
             }
             Statement::Registers { name, count, bits, ptx_line } => {
                 names.declare(name, *count, *bits).map_err(at(*ptx_line, name))?;

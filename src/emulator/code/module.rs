@@ -6,8 +6,7 @@ use super::super::ptx::ast::{Init, Source, Variable as Declared, VariableSpace};
 use super::super::ptx::{self, ParseError};
 use super::entry::{Surroundings, code};
 use super::scope::Symbol;
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashMap;
 
 /// Bytes of the constant bank.
 const MAX_CONST: u64 = 64 << 10;
@@ -72,9 +71,8 @@ impl Module {
         let mut module =
             Module { version: source.version, target: source.target.to_string(), ..Module::default() };
         let around = module.surroundings(&source)?;
-        let mut names = HashSet::new();
         for function in &source.entries {
-            if !names.insert(function.name) {
+            if module.entry(function.name).is_some() {
                 return Err(ParseError::at(function.ptx_line, function.name, "this entry is defined twice"));
             }
             module.entries.push(code(function, &around)?);
@@ -113,16 +111,25 @@ impl Module {
     }
 
     fn surroundings<'a>(&mut self, source: &Source<'a>) -> Result<Surroundings<'a>, ParseError> {
-        let (mut symbols, mut shared) = (HashMap::new(), HashMap::new());
+        let mut around = Surroundings {
+            symbols: HashMap::new(),
+            shared: HashMap::new(),
+            files: Vec::new(),
+            file_numbers: HashMap::new(),
+        };
+        for &(number, path) in &source.files {
+            around.file_numbers.insert(number, around.files.len() as u32);
+            around.files.push(path.to_string());
+        }
         let mut indices = HashMap::new();
         for declared in &source.variables {
             let error = |message: &str| ParseError::at(declared.ptx_line, declared.name, message);
-            if symbols.contains_key(declared.name) || shared.contains_key(declared.name) {
+            if around.symbols.contains_key(declared.name) || around.shared.contains_key(declared.name) {
                 return Err(error("this variable is declared twice"));
             }
             let symbol = match declared.space {
                 VariableSpace::Shared => {
-                    shared.insert(declared.name, declared.clone());
+                    around.shared.insert(declared.name, declared.clone());
                     continue;
                 }
                 _ if declared.external => return Err(error("external variables are not supported")),
@@ -133,19 +140,13 @@ impl Module {
                 }
             };
             indices.insert(declared.name, self.variables.len() as u32);
-            symbols.insert(declared.name, symbol);
+            around.symbols.insert(declared.name, symbol);
             self.variables.push(variable(declared, symbol)?);
         }
         for (declared, at) in source.variables.iter().filter_map(|v| Some((v, *indices.get(v.name)?))) {
             self.variables[at as usize].pointers = pointers(declared, &indices)?;
         }
-        let numbers = source.files.iter().zip(0..).map(|(&(number, _), index)| (number, index));
-        Ok(Surroundings {
-            symbols: Arc::new(symbols),
-            shared,
-            files: source.files.iter().map(|(_, path)| path.to_string()).collect(),
-            file_numbers: numbers.collect(),
-        })
+        Ok(around)
     }
 
     fn place_const(&mut self, declared: &Declared<'_>) -> Result<u32, ParseError> {

@@ -4,9 +4,6 @@ use super::ParseError;
 use super::ast::{Function, Instruction, Loc, Source, Statement, VariableSpace};
 use super::lexer::{Kind, Token, tokens};
 
-/// Deepest nesting of scopes: looking a name up walks all of them.
-const MAX_DEPTH: u32 = 64;
-
 /// Reads a whole PTX text.
 pub fn parse(text: &str) -> Result<Source<'_>, ParseError> {
     let tokens = tokens(text)?;
@@ -273,9 +270,6 @@ impl<'a> Parser<'a, '_> {
             match self.peek() {
                 None => return Err(open),
                 Some(Kind::Punct(b'{')) => {
-                    if depth == MAX_DEPTH {
-                        return Err(self.error(format!("scopes nest deeper than {MAX_DEPTH}")));
-                    }
                     self.skip();
                     depth += 1;
                     function.body.push(Statement::Open);

@@ -1,0 +1,370 @@
+//! One group of cases: the same numbers through each operation, with everything that the references expect of them.
+
+use std::time::Duration;
+
+use half::{bf16, f16};
+use halfbyte::device::{Device, Status, Stream};
+use halfbyte::format::DType;
+use halfbyte::format::int8::Int8Matrix;
+use halfbyte::op::{
+    GemmS8, GemmS8Args, InputElement, Linear, LinearArgs, OutputElement, QuantizeRows, QuantizeRowsArgs,
+};
+use halfbyte::plan::gemm_s8::{GemmS8Problem, Output};
+use halfbyte::reference::{
+    Comparison, Expected, LinearProblem, Mismatch, exact, oracles, relative_rms, sample::Sample,
+};
+use halfbyte::{Error, Result};
+
+use crate::model::Matrix;
+use crate::report::CaseResult;
+use crate::shapes::Shape;
+
+/// A device to run on.
+pub struct Place {
+    /// As `--device` names it.
+    pub name: String,
+    /// The device.
+    pub device: Device,
+    /// Its stream.
+    pub stream: Stream,
+}
+
+/// The operations, in the order in which a linear layer uses them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// Rows of floats to codes and scales.
+    QuantizeRows,
+    /// The raw s32 product.
+    GemmS8,
+    /// The whole layer.
+    Linear,
+}
+
+impl Operation {
+    /// All of them.
+    pub const ALL: [Operation; 3] = [Operation::QuantizeRows, Operation::GemmS8, Operation::Linear];
+
+    fn name(self) -> &'static str {
+        match self {
+            Operation::QuantizeRows => "quantize_rows",
+            Operation::GemmS8 => "gemm_s8",
+            Operation::Linear => "linear",
+        }
+    }
+}
+
+/// Where weights come from.
+pub enum Weights {
+    /// Gaussian, every row of another size.
+    Synthetic,
+    /// Real ones, read when their turn comes.
+    Real(Matrix),
+}
+
+/// The same numbers through several operations.
+pub struct Group {
+    /// The product's size.
+    pub shape: Shape,
+    /// Type of the input and of the output of the layer.
+    pub dtype: DType,
+    /// The weights.
+    pub weights: Weights,
+    /// What to run.
+    pub operations: &'static [Operation],
+}
+
+impl Group {
+    /// What a case is called: what `--only` looks at, and the seed of its data.
+    pub fn label(&self, operation: Operation, place: &Place) -> String {
+        format!(
+            "{} {} {} {} {}",
+            operation.name(),
+            self.format(operation),
+            self.sizes(operation),
+            self.data(),
+            place.name
+        )
+    }
+
+    fn format(&self, operation: Operation) -> String {
+        let float = self.dtype;
+        match operation {
+            Operation::QuantizeRows => format!("{float} -> s8"),
+            Operation::GemmS8 => "s8 x s8 -> s32".into(),
+            Operation::Linear => format!("{float} x s8 -> {float}"),
+        }
+    }
+
+    fn sizes(&self, operation: Operation) -> String {
+        let Shape { m, n, k, .. } = self.shape;
+        match operation {
+            Operation::QuantizeRows => format!("M={m} K={k}"),
+            _ => format!("M={m} N={n} K={k}"),
+        }
+    }
+
+    fn data(&self) -> &str {
+        match &self.weights {
+            Weights::Synthetic => self.shape.name,
+            Weights::Real(matrix) => matrix.name(),
+        }
+    }
+
+    /// Makes the numbers and all that the references expect of them.
+    ///
+    /// # Errors
+    /// Weights that cannot be quantized, or an error of a reference.
+    pub fn prepare(self) -> Result<Prepared> {
+        let Shape { m, n, k, .. } = self.shape;
+        let seed = format!("{} {m} {n} {k} {}", self.data(), self.dtype);
+        let mut x = Sample::new(&format!("x {seed}")).matrix(m, k);
+        x.iter_mut().for_each(|x| *x = exact::round_to(*x, self.dtype));
+        let (values, bias) = match &self.weights {
+            Weights::Synthetic => {
+                let values = Sample::new(&format!("w {seed}")).matrix(n, k);
+                (values, Some(Sample::new(&format!("bias {seed}")).matrix(n, 1)))
+            }
+            Weights::Real(matrix) => (matrix.read()?, matrix.read_bias()?),
+        };
+        let weights = Int8Matrix::quantize(&values, n, k)?;
+        let activations = Int8Matrix::quantize_activations(&x, m, k)?;
+        let mut sums: Option<Vec<i64>> = None;
+        let mut expected = Vec::new();
+        let problem = LinearProblem::new(activations.view(), weights.view(), bias.as_deref(), self.dtype)?;
+        for oracle in oracles() {
+            if self.operations.contains(&Operation::GemmS8) {
+                let product = oracle.gemm_s8(activations.view().codes(), weights.view().codes())?;
+                if sums.as_ref().is_some_and(|sums| *sums != product) {
+                    return Err(Error::Value(format!("the references disagree on the exact product of {seed}")));
+                }
+                sums = Some(product);
+            }
+            if self.operations.contains(&Operation::Linear) {
+                expected.push((oracle.name(), oracle.linear(&problem)?));
+            }
+        }
+        let bits = exact::linear(&problem)?;
+        let unquantized = match &self.weights {
+            Weights::Synthetic => None,
+            Weights::Real(_) => Some(product(&x, &values, bias.as_deref(), [m, n, k])),
+        };
+        let sums = sums.unwrap_or_default();
+        Ok(Prepared { x, weights, activations, bias, sums, bits, expected, unquantized, group: self })
+    }
+}
+
+/// A group with its numbers.
+pub struct Prepared {
+    group: Group,
+    x: Vec<f32>,
+    weights: Int8Matrix,
+    activations: Int8Matrix,
+    bias: Option<Vec<f32>>,
+    sums: Vec<i64>,
+    bits: Vec<f32>,
+    expected: Vec<(&'static str, Expected)>,
+    unquantized: Option<Vec<f64>>,
+}
+
+/// How one run ended, beside its outputs.
+struct Ran {
+    kernel: String,
+    took: Duration,
+    /// Bit for bit, or integer for integer.
+    exact: Comparison,
+    /// Against each oracle's bound.
+    bounded: Vec<(&'static str, Comparison)>,
+    quantization_error: Option<f64>,
+}
+
+impl Prepared {
+    /// Runs one operation on one device and compares. An error of the run is a failed case.
+    pub fn run(&self, operation: Operation, place: &Place) -> CaseResult {
+        let ran = match (operation, self.group.dtype) {
+            (Operation::GemmS8, _) => self.gemm_s8(place),
+            (Operation::QuantizeRows, DType::F16) => self.quantize_rows::<f16>(place),
+            (Operation::QuantizeRows, DType::Bf16) => self.quantize_rows::<bf16>(place),
+            (Operation::QuantizeRows, _) => self.quantize_rows::<f32>(place),
+            (Operation::Linear, DType::F16) => self.linear::<f16>(place),
+            (Operation::Linear, DType::Bf16) => self.linear::<bf16>(place),
+            (Operation::Linear, _) => self.linear::<f32>(place),
+        };
+        let mut result = CaseResult {
+            op: operation.name(),
+            format: self.group.format(operation),
+            shape: self.group.sizes(operation),
+            data: self.group.data().to_string(),
+            device: place.name.clone(),
+            kernel: String::new(),
+            references: "exact".into(),
+            worst: 0.0,
+            quantization_error: None,
+            seconds: 0.0,
+            failure: None,
+        };
+        match ran {
+            Err(error) => {
+                result.worst = f64::INFINITY;
+                result.failure = Some(error.to_string());
+            }
+            Ok(ran) => {
+                let exact = ("exact", ran.exact);
+                for (name, comparison) in std::iter::once(exact).chain(ran.bounded) {
+                    if name != "exact" {
+                        result.references += &format!("+{name}");
+                    }
+                    result.worst = result.worst.max(comparison.worst_ratio);
+                    if !comparison.passed() && result.failure.is_none() {
+                        result.failure = Some(explain(name, &comparison));
+                    }
+                }
+                result.kernel = ran.kernel;
+                result.seconds = ran.took.as_secs_f64();
+                result.quantization_error = ran.quantization_error;
+            }
+        }
+        result
+    }
+
+    fn quantize_rows<T: Number>(&self, place: &Place) -> Result<Ran> {
+        let Shape { m, k, .. } = self.group.shape;
+        let stream = &place.stream;
+        let ld = self.activations.ld();
+        let op = QuantizeRows::new(&place.device)?;
+        let plan = op.plan::<T>(m, k)?;
+        let x = stream.upload(&numbers::<T>(&self.x))?;
+        // Poison: codes that no kernel writes, and scales that compare with nothing.
+        let mut codes = stream.upload(&vec![-128i8; m * ld])?;
+        let mut scales = stream.upload(&vec![f32::NAN; m])?;
+        let mut status = Status::new(stream)?;
+        let took = stream.time(|stream| {
+            let args = QuantizeRowsArgs {
+                x: x.view().matrix(m, k, k)?,
+                codes: codes.view_mut().matrix(m, ld, ld)?,
+                scales: scales.view_mut(),
+                status: Some(&mut status),
+            };
+            op.run(&plan, stream, args)
+        })?;
+        let got: Vec<i32> = stream.download(&codes)?.into_iter().map(i32::from).collect();
+        let want: Vec<i64> = self.activations.codes().iter().copied().map(i64::from).collect();
+        let codes = Comparison::same_integers(&got, &want, ld)?;
+        let scales = Comparison::same_bits(&stream.download(&scales)?, self.activations.scales(), 1)?;
+        if !status.read_and_clear(stream)?.is_clear() {
+            return Err(Error::Value("the status word tells of a non-finite input, but every input is finite".into()));
+        }
+        let kernel = plan.geometry().map_or("", |g| g.entry.row().symbol).to_string();
+        Ok(Ran { kernel, took, exact: codes.and(scales), bounded: Vec::new(), quantization_error: None })
+    }
+
+    fn gemm_s8(&self, place: &Place) -> Result<Ran> {
+        let Shape { m, n, k, .. } = self.group.shape;
+        let stream = &place.stream;
+        let op = GemmS8::new(&place.device)?;
+        let plan = op.plan(&GemmS8Problem { m, n, k, out: Output::I32 })?;
+        let a = stream.upload(self.activations.codes())?;
+        let b = stream.upload(self.weights.codes())?;
+        // No sum of at most 131,071 products is the least integer.
+        let mut d = stream.upload(&vec![i32::MIN; m * n])?;
+        let mut scratch = stream.alloc::<u8>(plan.scratch_bytes())?;
+        let took = stream.time(|stream| {
+            let args = GemmS8Args {
+                a: a.view().matrix(m, k, self.activations.ld())?,
+                b: b.view().matrix(n, k, self.weights.ld())?,
+                scale_row: None,
+                scale_col: None,
+                bias: None,
+                d: d.view_mut().matrix(m, n, n)?,
+                scratch: Some(scratch.view_mut()),
+            };
+            op.run(&plan, stream, args)
+        })?;
+        let exact = Comparison::same_integers(&stream.download(&d)?, &self.sums, n)?;
+        Ok(Ran { kernel: kernel(&plan), took, exact, bounded: Vec::new(), quantization_error: None })
+    }
+
+    fn linear<T: Number>(&self, place: &Place) -> Result<Ran> {
+        let Shape { m, n, k, .. } = self.group.shape;
+        let stream = &place.stream;
+        let linear = Linear::new(stream, &self.weights, self.bias.as_deref())?;
+        let plan = linear.plan::<T, T>(m)?;
+        let x = stream.upload(&numbers::<T>(&self.x))?;
+        let mut out = stream.upload(&vec![T::of(f32::NAN); m * n])?;
+        let mut scratch = stream.alloc::<u8>(plan.scratch_bytes())?;
+        let took = stream.time(|stream| {
+            let args = LinearArgs {
+                x: x.view().matrix(m, k, k)?,
+                out: out.view_mut().matrix(m, n, n)?,
+                scratch: scratch.view_mut(),
+                status: None,
+            };
+            linear.run(&plan, stream, args)
+        })?;
+        let got: Vec<f32> = stream.download(&out)?.into_iter().map(T::to_f32).collect();
+        let exact = Comparison::same_bits(&got, &self.bits, n)?;
+        let compare = |(name, expected): &(&'static str, Expected)| Ok((*name, expected.compare(&got)?));
+        let bounded = self.expected.iter().map(compare).collect::<Result<_>>()?;
+        let quantization_error = match &self.unquantized {
+            None => None,
+            Some(exact) => Some(relative_rms(&got.iter().map(|&v| v.into()).collect::<Vec<_>>(), exact)?),
+        };
+        Ok(Ran { kernel: kernel(plan.gemm()), took, exact, bounded, quantization_error })
+    }
+}
+
+/// What a person reads of a comparison that failed.
+fn explain(name: &str, comparison: &Comparison) -> String {
+    let first = comparison.first_failure.as_ref().map(Mismatch::to_string).unwrap_or_default();
+    format!("{name}: {} of {} elements are wrong, the first at {first}", comparison.failures, comparison.elements)
+}
+
+fn kernel(plan: &halfbyte::plan::gemm_s8::GemmS8Plan) -> String {
+    let symbol = plan.geometry().map_or("", |g| g.entry.row().symbol);
+    match plan.split_k() {
+        0 | 1 => symbol.to_string(),
+        split => format!("{symbol} split {split}"),
+    }
+}
+
+/// `x · wᵀ + bias` of the numbers before they were quantized, in f64.
+fn product(x: &[f32], w: &[f32], bias: Option<&[f32]>, [m, n, k]: [usize; 3]) -> Vec<f64> {
+    if k == 0 {
+        return vec![0.0; m * n];
+    }
+    let rows = x.chunks_exact(k);
+    rows.flat_map(|x| {
+        w.chunks_exact(k).enumerate().map(move |(column, w)| {
+            let sum: f64 = x.iter().zip(w).map(|(&x, &w)| f64::from(x) * f64::from(w)).sum();
+            sum + bias.map_or(0.0, |bias| f64::from(bias[column]))
+        })
+    })
+    .collect()
+}
+
+fn numbers<T: Number>(values: &[f32]) -> Vec<T> {
+    values.iter().map(|&value| T::of(value)).collect()
+}
+
+/// A float that a layer both reads and writes.
+trait Number: InputElement + OutputElement {
+    /// The nearest one.
+    fn of(value: f32) -> Self;
+}
+
+impl Number for f32 {
+    fn of(value: f32) -> f32 {
+        value
+    }
+}
+
+impl Number for f16 {
+    fn of(value: f32) -> f16 {
+        f16::from_f32(value)
+    }
+}
+
+impl Number for bf16 {
+    fn of(value: f32) -> bf16 {
+        bf16::from_f32(value)
+    }
+}

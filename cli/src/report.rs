@@ -1,0 +1,218 @@
+//! How results reach the reader: a progress bar and lines on a terminal, plain lines in a pipe, JSON for machines.
+
+use std::{io::IsTerminal, time::Duration};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+/// What one case came to.
+#[derive(Debug, Clone, Serialize)]
+pub struct CaseResult {
+    /// Operation.
+    pub op: &'static str,
+    /// Formats, such as `s8 x s8 -> f16`.
+    pub format: String,
+    /// Shape, such as `M=77 N=768 K=768`.
+    pub shape: String,
+    /// Where the numbers came from.
+    pub data: String,
+    /// Device.
+    pub device: String,
+    /// Kernels that ran.
+    pub kernel: String,
+    /// References it was held to, the exact bits first.
+    pub references: String,
+    /// Worst error as a share of its bound; 0 where equality was asked for and held.
+    pub worst: f64,
+    /// Relative RMS error of quantization itself against the unquantized product, where it means something.
+    pub quantization_error: Option<f64>,
+    /// Seconds the kernels took, copies excluded.
+    pub seconds: f64,
+    /// None when the case passed.
+    pub failure: Option<String>,
+}
+
+impl CaseResult {
+    /// The line a person reads.
+    fn line(&self) -> String {
+        let verdict = if self.failure.is_none() { "ok  " } else { "FAIL" };
+        let error = if self.references == "exact" && self.failure.is_none() {
+            "equal".to_string()
+        } else {
+            format!("{:.3} of bound", self.worst)
+        };
+        let mut line = format!(
+            "{verdict} {:<13} {:<15} {:<24} {:<24} {:<16} {:<32} {:<16} {:<14} {:>10}",
+            self.op,
+            self.format,
+            self.shape,
+            self.data,
+            self.device,
+            self.kernel,
+            self.references,
+            error,
+            milliseconds(self.seconds),
+        );
+        if let Some(q) = self.quantization_error {
+            line += &format!("  quantization {:.2} %", q * 100.0);
+        }
+        if let Some(why) = &self.failure {
+            line += &format!("\n     {why}");
+        }
+        line
+    }
+}
+
+fn milliseconds(seconds: f64) -> String {
+    format!("{:.2} ms", seconds * 1e3)
+}
+
+/// Cases that could not be set up.
+#[derive(Debug, Serialize)]
+struct Broken<'a> {
+    cases: usize,
+    failure: &'a str,
+}
+
+/// The end of a run.
+#[derive(Debug, Clone, Serialize)]
+struct Summary {
+    cases: usize,
+    passed: usize,
+    failed: usize,
+    seconds: f64,
+    notes: Vec<String>,
+}
+
+/// Collects results and prints them as they come.
+pub struct Report {
+    json: bool,
+    bar: Option<ProgressBar>,
+    passed: usize,
+    failed: usize,
+    notes: Vec<String>,
+}
+
+impl Report {
+    /// A report of `cases` cases to come.
+    pub fn new(cases: usize, json: bool) -> Report {
+        let bar = (!json && std::io::stdout().is_terminal() && std::io::stderr().is_terminal()).then(|| {
+            let style = ProgressStyle::with_template("{bar:32} {pos}/{len}  {msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::new(cases as u64).with_style(style)
+        });
+        Report { json, bar, passed: 0, failed: 0, notes: Vec::new() }
+    }
+
+    /// Says which case runs now.
+    pub fn starting(&self, what: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(what.to_string());
+        }
+    }
+
+    /// Takes one result.
+    pub fn add(&mut self, result: &CaseResult) {
+        if result.failure.is_none() {
+            self.passed += 1;
+        } else {
+            self.failed += 1;
+        }
+        let text = if self.json { json_line(result) } else { result.line() };
+        self.print(&text);
+        if let Some(bar) = &self.bar {
+            bar.inc(1);
+        }
+    }
+
+    /// Counts cases that could not even be set up as failed, and says why.
+    pub fn broken(&mut self, cases: usize, why: &str) {
+        self.failed += cases;
+        let text =
+            if self.json { json_line(&Broken { cases, failure: why }) } else { format!("FAIL {why} ({cases} cases)") };
+        self.print(&text);
+        if let Some(bar) = &self.bar {
+            bar.inc(cases as u64);
+        }
+    }
+
+    /// Something the reader should know that is no case: what was left out and why.
+    pub fn note(&mut self, text: String) {
+        if !self.json {
+            self.print(&format!("note {text}"));
+        }
+        self.notes.push(text);
+    }
+
+    /// Prints the counts; true when no case failed and at least one ran.
+    pub fn finish(self, took: Duration) -> bool {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        let cases = self.passed + self.failed;
+        let summary =
+            Summary { cases, passed: self.passed, failed: self.failed, seconds: took.as_secs_f64(), notes: self.notes };
+        if self.json {
+            println!("{}", json_line(&summary));
+        } else {
+            println!("\n{cases} cases: {} passed, {} failed, in {:.1} s", self.passed, self.failed, summary.seconds);
+            if cases == 0 {
+                println!("nothing ran: no case matches");
+            }
+        }
+        summary.failed == 0 && cases > 0
+    }
+
+    fn print(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| println!("{text}")),
+            None => println!("{text}"),
+        }
+    }
+}
+
+/// One JSON object on one line. These types have no maps with odd keys, so this cannot fail.
+pub fn json_line<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(failure: Option<String>) -> CaseResult {
+        CaseResult {
+            op: "linear",
+            format: "s8 x s8 -> f16".into(),
+            shape: "M=1 N=2 K=3".into(),
+            data: "synthetic".into(),
+            device: "emulator:sm_80".into(),
+            kernel: "gemm_s8_mma_16x64x128".into(),
+            references: "exact+f64".into(),
+            worst: 0.25,
+            quantization_error: Some(0.01),
+            seconds: 0.001,
+            failure,
+        }
+    }
+
+    #[test]
+    fn a_failed_case_makes_the_run_fail_and_an_empty_run_too() {
+        let mut report = Report::new(2, true);
+        report.add(&result(None));
+        assert!(Report { json: true, bar: None, passed: 1, failed: 0, notes: vec![] }.finish(Duration::ZERO));
+        report.add(&result(Some("off by one".into())));
+        assert!(!report.finish(Duration::ZERO));
+        assert!(!Report::new(0, true).finish(Duration::ZERO));
+    }
+
+    #[test]
+    fn lines_say_verdict_error_and_reason() {
+        let ok = result(None).line();
+        assert!(ok.starts_with("ok ") && ok.contains("0.250 of bound") && ok.contains("1.00 %"), "{ok}");
+        let failed = result(Some("row 3".into())).line();
+        assert!(failed.starts_with("FAIL") && failed.ends_with("row 3"), "{failed}");
+        let json = json_line(&result(None));
+        assert!(json.contains("\"failure\":null") && !json.contains('\n'), "{json}");
+    }
+}

@@ -1,0 +1,124 @@
+//! `halfbyte verify`: every operation over a table of shapes and over real weights, against the references.
+
+use std::time::Instant;
+
+use halfbyte::Result;
+use halfbyte::device::{Device, cuda_devices};
+use halfbyte::emulator::Arch;
+use halfbyte::format::DType;
+
+use crate::args::{VerifyArgs, Where};
+use crate::case::{Group, Operation, Place, Weights};
+use crate::model::{self, Matrix};
+use crate::report::Report;
+use crate::shapes::{self, Shape};
+
+/// Types of the layers, in turn.
+const TYPES: [DType; 3] = [DType::F16, DType::F32, DType::Bf16];
+
+/// Rows of activations that a real matrix is multiplied with: a small batch, and a sentence off every tile.
+const REAL_ROWS: [usize; 2] = [16, 77];
+
+/// Runs it; true when every case passed.
+///
+/// # Errors
+/// A device that is not there, or a model file that cannot be read.
+pub fn run(args: &VerifyArgs) -> Result<bool> {
+    let start = Instant::now();
+    let (places, mut notes) = places(args.device)?;
+    let mut groups = synthetic();
+    match model::minilm() {
+        Some(path) => groups.extend(real(model::matrices(&path)?, &REAL_ROWS, &mut notes)),
+        None => {
+            notes.push("the real weights of all-MiniLM-L6-v2 are not in this package; --model FILE takes any".into())
+        }
+    }
+    if let Some(path) = &args.model {
+        groups.extend(real(model::matrices(path)?, &REAL_ROWS[..1], &mut notes));
+    }
+
+    let wanted = |group: &Group, operation, place: &Place| {
+        args.only.as_ref().is_none_or(|only| group.label(operation, place).contains(only))
+    };
+    let cases = |group: &Group| -> Vec<(Operation, usize)> {
+        let pairs = group.operations.iter().flat_map(|&op| (0..places.len()).map(move |place| (op, place)));
+        pairs.filter(|&(op, place)| wanted(group, op, &places[place])).collect()
+    };
+    let planned: Vec<(Group, Vec<(Operation, usize)>)> = groups
+        .into_iter()
+        .map(|group| {
+            let cases = cases(&group);
+            (group, cases)
+        })
+        .filter(|(_, cases)| !cases.is_empty())
+        .collect();
+
+    let mut report = Report::new(planned.iter().map(|(_, cases)| cases.len()).sum(), args.json);
+    for note in notes {
+        report.note(note);
+    }
+    for (group, cases) in planned {
+        let label = cases.first().map(|&(op, place)| group.label(op, &places[place])).unwrap_or_default();
+        report.starting(&label);
+        match group.prepare() {
+            Ok(prepared) => {
+                for (operation, place) in cases {
+                    report.add(&prepared.run(operation, &places[place]));
+                }
+            }
+            Err(error) => report.broken(cases.len(), &format!("{label}: {error}")),
+        }
+    }
+    Ok(report.finish(start.elapsed()))
+}
+
+/// The devices to run on, and what a reader should know of the choice.
+///
+/// # Errors
+/// The GPU asked for is not there.
+pub fn places(wanted: Where) -> Result<(Vec<Place>, Vec<String>)> {
+    let cuda = |ordinal| place(format!("cuda:{ordinal}"), Device::cuda(ordinal)?);
+    let emulated = |arch: Arch| place(format!("emulator:{arch}"), Device::emulator(arch));
+    // sm_89 has no kernels of its own: it runs those of sm_80.
+    let all = || [Arch::Sm80, Arch::Sm90a].into_iter().map(emulated).collect::<Result<Vec<_>>>();
+    Ok(match wanted {
+        Where::Cuda(ordinal) => (vec![cuda(ordinal)?], vec![]),
+        Where::EmulatorAs(arch) => (vec![emulated(arch)?], vec![]),
+        Where::Emulator => (all()?, vec![]),
+        Where::Auto => match cuda_devices() {
+            Ok(devices) if !devices.is_empty() => (vec![cuda(0)?], vec![]),
+            Ok(_) => (all()?, vec!["the CUDA driver knows no GPU: running on the emulator".into()]),
+            Err(why) => (all()?, vec![format!("no GPU: {why}: running on the emulator")]),
+        },
+    })
+}
+
+fn place(name: String, device: Device) -> Result<Place> {
+    let stream = device.stream()?;
+    Ok(Place { name, device, stream })
+}
+
+fn synthetic() -> Vec<Group> {
+    let shapes = shapes::synthetic().into_iter().enumerate();
+    shapes
+        .map(|(index, shape)| Group {
+            shape,
+            dtype: TYPES[index % TYPES.len()],
+            weights: Weights::Synthetic,
+            operations: &Operation::ALL,
+        })
+        .collect()
+}
+
+fn real((matrices, left_out): (Vec<Matrix>, Vec<String>), rows: &[usize], notes: &mut Vec<String>) -> Vec<Group> {
+    notes.extend(left_out);
+    let mut groups = Vec::new();
+    for matrix in matrices {
+        for &m in rows {
+            let shape = Shape { name: "real", m, n: matrix.n, k: matrix.k };
+            let weights = Weights::Real(matrix.clone());
+            groups.push(Group { shape, dtype: DType::F16, weights, operations: &[Operation::Linear] });
+        }
+    }
+    groups
+}
