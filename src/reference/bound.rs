@@ -72,7 +72,7 @@ pub struct Magnitudes {
 ///
 /// `u_weight` is the unit roundoff of the dequantized factors (0 when they are not rounded) and `u_accumulate` that of the
 /// sum. The first term is six standard deviations of independent roundings; the second allows the order of the sum to be
-/// anything.
+/// anything. For data of one sign, the number of partial sums that are rounded stands for √K: pass its square as `k`.
 pub fn float_product(k: usize, sums: Magnitudes, u_weight: f64, u_accumulate: f64) -> f64 {
     6.0 * u_weight * sums.squares.sqrt() + 2.0 * u_accumulate * (k as f64).sqrt() * sums.absolute
 }

@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 
 use super::bound::{self, Magnitudes, U_F32};
-use super::exact::{for_row_chunks, output};
+use super::exact::{fill, output};
 use super::{Expected, LinearProblem, Oracle, check_k};
 use crate::format::int8::Codes;
 use crate::{Error, Result};
@@ -68,24 +68,12 @@ fn product<T: candle_core::WithDType>(a: Vec<T>, w: Vec<T>, (m, n, k): (usize, u
 
 /// `Σ|a·w|` and `Σ(a·w)²` of every output, in f32 lanes: exact products, and sums more exact than a bound must be.
 fn magnitudes(problem: &LinearProblem<'_>) -> Result<Vec<Magnitudes>> {
-    let (m, n, k) = (problem.m(), problem.n(), problem.k());
     let (a, w) = (problem.activations(), problem.weights());
-    let w_rows: Vec<f32> = w.codes().iter().flatten().map(|&code| f32::from(code)).collect();
-    let mut out = output(m, n, Magnitudes::default())?;
-    for_row_chunks(&mut out, m, n, k, |first, out| {
-        if k == 0 {
-            return;
-        }
-        for (i, out) in out.chunks_mut(n).enumerate() {
-            let row: Vec<f32> =
-                a.codes().row(first + i).unwrap_or_default().iter().map(|&code| f32::from(code)).collect();
-            let row_scale = f64::from(a.scales()[first + i]).abs();
-            for ((out, w_row), &w_scale) in out.iter_mut().zip(w_rows.chunks_exact(k)).zip(w.scales()) {
-                let scale = row_scale * f64::from(w_scale).abs();
-                let sums = row_magnitudes(&row, w_row);
-                *out = Magnitudes { absolute: scale * sums.absolute, squares: scale * scale * sums.squares };
-            }
-        }
+    let mut out = output(problem.m(), problem.n(), Magnitudes::default())?;
+    fill(&mut out, a.codes(), w.codes(), f32::from, |i, j, a_row, w_row| {
+        let scale = (f64::from(a.scales()[i]) * f64::from(w.scales()[j])).abs();
+        let sums = row_magnitudes(a_row, w_row);
+        Magnitudes { absolute: scale * sums.absolute, squares: scale * scale * sums.squares }
     });
     Ok(out)
 }

@@ -13,7 +13,7 @@ use crate::{Error, Result};
 const SEGMENT: usize = 1 << 16;
 
 /// Rows of weights that are widened together and stay in cache while every row of activations passes.
-const ROW_BLOCK: usize = 32;
+pub(super) const ROW_BLOCK: usize = 32;
 
 /// Below this many multiply-adds another thread costs more than it saves.
 const WORTH_A_THREAD: usize = 1 << 22;
@@ -25,7 +25,7 @@ const WORTH_A_THREAD: usize = 1 << 22;
 pub fn gemm_s8(a: Codes<'_>, w: Codes<'_>) -> Result<Vec<i64>> {
     check_k(a, w)?;
     let mut out = output(a.rows(), w.rows(), 0i64)?;
-    for_row_chunks(&mut out, a.rows(), w.rows(), w.cols(), |first, chunk| product(a, w, first, chunk));
+    fill(&mut out, a, w, i16::from, |_, _, a, w| dot(a, w));
     Ok(out)
 }
 
@@ -127,34 +127,37 @@ pub(super) fn for_row_chunks<T: Send>(
     });
 }
 
-/// Fills rows `first..` of the product. Codes are widened to i16 once a block, so that the inner loop is a multiply-add.
-fn product(a: Codes<'_>, w: Codes<'_>, first: usize, out: &mut [i64]) {
+/// Fills an `[M, N]` output with `cell(m, n, row m of a, row n of w)`; leaves it alone when K = 0. Codes are widened once a
+/// block, so that the inner loop of `cell` is a multiply-add.
+pub(super) fn fill<W: Copy + Default, T: Send>(
+    out: &mut [T],
+    a: Codes<'_>,
+    w: Codes<'_>,
+    widen: impl Fn(i8) -> W + Sync,
+    cell: impl Fn(usize, usize, &[W], &[W]) -> T + Sync,
+) {
     let (n, k) = (w.rows(), w.cols());
     if k == 0 {
         return;
     }
-    let rows = out.len() / n;
-    let mut a_row = vec![0i16; k];
-    let mut w_rows = vec![0i16; ROW_BLOCK.min(n) * k];
-    for block in (0..n).step_by(ROW_BLOCK) {
-        let width = ROW_BLOCK.min(n - block);
-        for (wide, codes) in w_rows.chunks_exact_mut(k).zip(w.iter().skip(block).take(width)) {
-            widen(codes, wide);
-        }
-        for (i, codes) in a.iter().skip(first).take(rows).enumerate() {
-            widen(codes, &mut a_row);
-            let out = &mut out[i * n + block..][..width];
-            for (out, w_row) in out.iter_mut().zip(w_rows.chunks_exact(k)) {
-                *out = dot(&a_row, w_row);
+    let widen = |codes: &[i8], wide: &mut [W]| wide.iter_mut().zip(codes).for_each(|(wide, &code)| *wide = widen(code));
+    for_row_chunks(out, a.rows(), n, k, |first, out| {
+        let mut a_row = vec![W::default(); k];
+        let mut w_rows = vec![W::default(); ROW_BLOCK.min(n) * k];
+        for block in (0..n).step_by(ROW_BLOCK) {
+            let width = ROW_BLOCK.min(n - block);
+            for (wide, codes) in w_rows.chunks_exact_mut(k).zip(w.iter().skip(block).take(width)) {
+                widen(codes, wide);
+            }
+            for (row, codes) in a.iter().enumerate().skip(first).take(out.len() / n) {
+                widen(codes, &mut a_row);
+                let out = &mut out[(row - first) * n + block..][..width];
+                for (j, (out, w_row)) in out.iter_mut().zip(w_rows.chunks_exact(k)).enumerate() {
+                    *out = cell(row, block + j, &a_row, w_row);
+                }
             }
         }
-    }
-}
-
-fn widen(codes: &[i8], wide: &mut [i16]) {
-    for (wide, &code) in wide.iter_mut().zip(codes) {
-        *wide = i16::from(code);
-    }
+    });
 }
 
 fn dot(a: &[i16], w: &[i16]) -> i64 {

@@ -1,10 +1,10 @@
 //! The oracle of plain loops: exact integers, then f64.
 
 use super::bound;
-use super::exact::{self, output};
+use super::exact::{self, for_row_chunks, output};
 use super::{Expected, LinearProblem, Oracle};
-use crate::Result;
 use crate::format::int8::Codes;
+use crate::{Error, Result};
 
 /// Exact integer sums, scaled in f64; its bounds are the roundings of the kernels' epilogue and nothing else.
 #[derive(Clone, Copy, Debug)]
@@ -59,4 +59,42 @@ fn through_f32_range(value: f64) -> f64 {
 
 fn straddles_f32_range(value: f64, slack: f64) -> bool {
     ((value.abs() + slack) as f32).is_infinite() && !((value.abs() - slack) as f32).is_infinite()
+}
+
+/// The product `Σₖ a[m, k] · w[n, k]` of unquantized numbers in f64, as `[M, N]`: what a quantized product stands for. With
+/// [`relative_rms`](super::relative_rms) it tells how much quantizing lost.
+///
+/// # Errors
+/// [`Error::Shape`] when `a` is not `[m, k]` or `w` not `[n, k]`, or the output exceeds the memory of the host.
+pub fn product(a: &[f32], w: &[f32], (m, n, k): (usize, usize, usize)) -> Result<Vec<f64>> {
+    for (what, values, rows) in [("activations", a, m), ("weights", w, n)] {
+        if rows.checked_mul(k) != Some(values.len()) {
+            return Err(Error::Shape(format!("the {what} are [{rows}, {k}], but {} values were given", values.len())));
+        }
+    }
+    let mut out = output(m, n, 0f64)?;
+    if k == 0 {
+        return Ok(out);
+    }
+    for_row_chunks(&mut out, m, n, k, |first, out| {
+        for (block, w) in w.chunks(exact::ROW_BLOCK * k).enumerate() {
+            for (out, a) in out.chunks_mut(n).zip(a.chunks_exact(k).skip(first)) {
+                for (out, w) in out[block * exact::ROW_BLOCK..].iter_mut().zip(w.chunks_exact(k)) {
+                    *out = dot(a, w);
+                }
+            }
+        }
+    });
+    Ok(out)
+}
+
+/// In lanes of fixed number, so that the order of the sum, and with it the result, is the same on every machine.
+fn dot(a: &[f32], w: &[f32]) -> f64 {
+    let mut lanes = [0f64; 8];
+    for (a, w) in a.chunks(lanes.len()).zip(w.chunks(lanes.len())) {
+        for ((lane, &a), &w) in lanes.iter_mut().zip(a).zip(w) {
+            *lane += f64::from(a) * f64::from(w);
+        }
+    }
+    lanes.iter().sum()
 }

@@ -7,7 +7,7 @@
 //! - [`Comparison`]: a result held against either, element by element, never by an average.
 //! - [`sample`]: the repeatable data that tests and the program run on.
 //!
-//! The error of *quantizing* is no kernel's error and is told apart: [`relative_rms`] against the unquantized product.
+//! The error of *quantizing* is no kernel's error and is told apart: [`relative_rms`] against the unquantized [`product`].
 
 pub mod bound;
 #[cfg(feature = "candle")]
@@ -20,7 +20,7 @@ pub mod sample;
 #[cfg(feature = "candle")]
 pub use candle::Candle;
 pub use compare::{Comparison, Expected, Mismatch};
-pub use f64::F64;
+pub use f64::{F64, product};
 
 use crate::format::DType;
 use crate::format::int8::{Codes, Int8View};

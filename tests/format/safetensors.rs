@@ -133,6 +133,13 @@ fn bad_tensors_are_not_written() {
     for tensors in [vec![tensor("x"), tensor("x")], vec![tensor("__metadata__")]] {
         assert!(matches!(to_bytes(&tensors, &BTreeMap::new()), Err(Error::Value(_))));
     }
+    // A folder cannot be replaced by a file; nothing is left beside it.
+    let folder = env::temp_dir().join(format!("halfbyte-{}-folder", process::id()));
+    fs::create_dir_all(folder.join("target")).expect("the folder can be made");
+    assert!(matches!(write(folder.join("target"), &[tensor("x")], &BTreeMap::new()), Err(Error::File(_))));
+    let left: Vec<_> = fs::read_dir(&folder).expect("it is there").map(|e| e.expect("readable").file_name()).collect();
+    fs::remove_dir_all(&folder).expect("it is ours");
+    assert_eq!(left, ["target"]);
     let missing = env::temp_dir().join("halfbyte-no-such-folder/x.safetensors");
     let error = write(&missing, &[tensor("x")], &BTreeMap::new()).expect_err("no such folder");
     assert!(matches!(&error, Error::File(m) if m.contains("halfbyte-no-such-folder")), "{error}");

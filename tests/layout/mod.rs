@@ -2,6 +2,7 @@
 
 mod banks;
 mod canonical;
+mod device;
 mod fragment;
 mod stage;
 mod swizzle;

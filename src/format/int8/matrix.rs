@@ -111,8 +111,11 @@ impl<'a> Int8View<'a> {
 
     /// The numbers that the codes stand for, `[rows, cols]` without padding, each one f32 product.
     pub fn dequantize(&self) -> Vec<f32> {
-        let rows = self.codes.iter().zip(self.scales);
-        rows.flat_map(|(row, &scale)| row.iter().map(move |&code| dequantize(code, scale))).collect()
+        let mut out = Vec::with_capacity(self.codes.rows * self.codes.cols);
+        for (row, &scale) in self.codes.iter().zip(self.scales) {
+            out.extend(row.iter().map(|&code| dequantize(code, scale)));
+        }
+        out
     }
 }
 
@@ -136,14 +139,14 @@ impl Int8Matrix {
     /// [`Error::Shape`] when the number of values is not `rows · cols`; [`Error::Value`] naming the first value that is
     /// NaN or infinite.
     pub fn quantize<T: Float>(values: &[T], rows: usize, cols: usize) -> Result<Self> {
-        check_value_count(values.len(), rows, cols)?;
-        if let Some(at) = values.iter().position(|v| !v.to_f32().is_finite()) {
-            let (row, col, value) = (at / cols, at % cols, values[at].to_f32());
-            return Err(Error::Value(format!(
-                "the weight at row {row}, column {col} is {value}, which has no int8 code"
-            )));
-        }
-        Self::quantize_activations(values, rows, cols)
+        let matrix = Self::quantize_activations(values, rows, cols)?;
+        let Some(row) = matrix.scales.iter().position(|scale| scale.is_nan()) else {
+            return Ok(matrix);
+        };
+        let not_finite =
+            values[row * cols..].iter().map(|v| v.to_f32()).enumerate().find(|(_, value)| !value.is_finite());
+        let (col, value) = not_finite.unwrap_or_default();
+        Err(Error::Value(format!("the weight at row {row}, column {col} is {value}, which has no int8 code")))
     }
 
     /// Quantizes activations: as [`quantize`](Self::quantize), but a row with a NaN or an infinity gets scale NaN and zero

@@ -39,13 +39,11 @@ pub fn quantize_row<T: Float>(x: &[T], codes: &mut [i8]) -> Result<f32> {
         return Err(Error::TooShort { what: "the row of codes", have: codes.len(), need: x.len(), unit: "elements" });
     }
     codes.fill(0);
-    let mut absmax = 0.0f32;
-    for &value in x {
-        let value = value.to_f32();
-        if !value.is_finite() {
-            return Ok(f32::NAN);
-        }
-        absmax = absmax.max(value.abs());
+    // As unsigned numbers, the bits of magnitudes are in the order of the magnitudes; infinity and then NaN come last.
+    let magnitude = x.iter().fold(0, |largest, value| largest.max(value.to_f32().to_bits() & !(1 << 31)));
+    let absmax = f32::from_bits(magnitude);
+    if !absmax.is_finite() {
+        return Ok(f32::NAN);
     }
     let scale = absmax / CODE_MAX;
     if scale == 0.0 {
@@ -53,9 +51,16 @@ pub fn quantize_row<T: Float>(x: &[T], codes: &mut [i8]) -> Result<f32> {
     }
     for (code, &value) in codes.iter_mut().zip(x) {
         // A subnormal scale may be rounded down so far that the quotient passes 127: the clamp is not idle.
-        *code = (value.to_f32() / scale).round_ties_even().clamp(-CODE_MAX, CODE_MAX) as i8;
+        *code = round(value.to_f32() / scale).clamp(-CODE_MAX, CODE_MAX) as i8;
     }
     Ok(scale)
+}
+
+/// To the nearest integer, ties to even, for numbers below 2²²: there the spacing at 1.5 · 2²³ is 1, so the sum is rounded
+/// to an integer. (Without SSE4.1, `round_ties_even` is a call for each number.)
+fn round(x: f32) -> f32 {
+    const INTEGERS: f32 = 1.5 * (1 << 23) as f32;
+    (x + INTEGERS) - INTEGERS
 }
 
 /// The number that a code stands for: one f32 product, rounded once.
