@@ -3,15 +3,15 @@
 //! Plans are pure values: no device, no memory, no symbols. They print, they compare, and equal inputs give
 //! equal plans. Making one allocates nothing, so that a runtime may plan on every call.
 //!
-//! One file per architecture ([`sm80`], [`sm90`]) holds what differs between machines: the kernels to
+//! One file per architecture (`sm80`, `sm90`) holds what differs between machines: the kernels to
 //! choose from and the rates of a simple cost model. One file per operation holds its problem, its plan
 //! and the rules that every plan keeps.
 
 pub mod gemm_s8;
 pub mod linear;
 pub mod quantize_rows;
-pub mod sm80;
-pub mod sm90;
+mod sm80;
+mod sm90;
 
 use crate::manifest::{Entry, Row};
 use crate::{Error, Result};
@@ -54,26 +54,20 @@ pub const SHARED_RESERVED_PER_BLOCK: u32 = 1024;
 /// Most blocks along x (CUDA C++ Programming Guide, technical specifications).
 pub const GRID_X_MAX: u64 = i32::MAX as u64;
 
-/// What the cost model knows of an architecture: its kernels and its rates. Rates are rough on purpose;
-/// they rank plans and predict no times.
+/// What the cost model knows of an architecture: its kernels with their rates, and its memory. Rates are rough on
+/// purpose; they rank plans and predict no times.
 #[derive(Debug)]
-pub struct Model {
-    /// The entries of the int8 product, in the order of preference between equals.
-    pub gemm_s8: &'static [Entry],
-    /// Multiply-accumulates that one multiprocessor does in a cycle through `mma` on int8.
-    pub mma_s8_per_cycle: u64,
-    /// The same through `wgmma`.
-    pub wgmma_s8_per_cycle: u64,
-    /// Bytes that one multiprocessor takes from L2 in a cycle.
-    pub l2_bytes_per_cycle: u64,
+struct Model {
+    /// The tiles of the int8 product, in the order of preference between equals.
+    gemm_s8: &'static [gemm_s8::Tile],
     /// Bytes that the device memory gives each multiprocessor in a cycle, all of them reading.
-    pub dram_bytes_per_cycle: u64,
+    dram_bytes_per_cycle: u32,
     /// Cycles from asking the device memory for a line to having it.
-    pub latency: u64,
+    latency: u32,
 }
 
 /// The model of a device, or an error that names the floor.
-pub(crate) fn model(facts: &DeviceFacts) -> Result<&'static Model> {
+fn model(facts: &DeviceFacts) -> Result<&'static Model> {
     match facts.capability {
         0..80 => Err(Error::Unsupported(format!(
             "compute capability {}.{} is below 8.0, the least that a kernel of this crate is made for",

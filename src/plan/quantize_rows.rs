@@ -138,7 +138,10 @@ pub fn plan(problem: &QuantizeRowsProblem, facts: &DeviceFacts) -> Result<Quanti
 }
 
 /// Every legal plan of a problem: with the row kept on chip, where it fits, and with the row read twice.
-pub fn candidates(problem: &QuantizeRowsProblem, facts: &DeviceFacts) -> impl Iterator<Item = QuantizeRowsPlan> {
+pub fn candidates(
+    problem: &QuantizeRowsProblem,
+    facts: &DeviceFacts,
+) -> impl Iterator<Item = QuantizeRowsPlan> + use<> {
     let (problem, facts) = (*problem, *facts);
     [true, false].into_iter().filter_map(move |cached| make(&problem, &facts, cached).ok().flatten())
 }

@@ -3,12 +3,16 @@
 //! The sum is exact in s32, so every plan of a problem gives the same bits: a plan chooses speed only.
 //! Exact needs `K·128·128 < 2^31` (a code may be −128), that is K ≤ [`MAX_K`]; more is an error.
 
+mod tile;
+
 use std::fmt;
 use std::ops::Range;
 
 use super::{DeviceFacts, GRID_X_MAX, Geometry, Model, model};
-use crate::manifest::{Entry, Field, Row};
+use crate::manifest::Entry;
 use crate::{Error, Result};
+
+pub(super) use tile::{Rates, Tile};
 
 /// Largest K whose s32 sum cannot leave its range: the greatest `K` with `K·128·128 < 2^31`.
 pub const MAX_K: usize = 131_071;
@@ -18,9 +22,6 @@ pub const MAX_SPLIT: u32 = 32;
 
 /// Alignment in bytes of the scratch buffer, and of the tickets inside it.
 pub const SCRATCH_ALIGN: usize = 256;
-
-/// Cycles that a split costs beside its traffic: clearing the tickets and waiting for the last slice.
-const SPLIT_OVERHEAD: u64 = 4000;
 
 /// What the product is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -159,7 +160,7 @@ impl GemmS8Plan {
 
     /// True when the operands are passed as TMA tensor maps.
     pub fn uses_tensor_maps(&self) -> bool {
-        self.geometry.is_some_and(|g| uses_tensor_maps(g.entry.row()))
+        self.geometry.is_some_and(|g| tile::uses_tensor_maps(g.entry.row()))
     }
 
     /// Bytes of scratch that a run needs, at an address aligned to [`SCRATCH_ALIGN`].
@@ -229,19 +230,25 @@ pub fn plan(problem: &GemmS8Problem, facts: &DeviceFacts) -> Result<GemmS8Plan> 
         });
     }
     let mut best: Option<(u64, GemmS8Plan)> = None;
-    for tile in tiles(model, facts) {
-        // Splitting K pays only while there are too few tiles to fill the device: a whole number of
-        // slices so that one block, or as many as fit, sit on every multiprocessor.
-        let count = tile.count(problem).max(1);
-        let fill = |blocks: u64| (blocks / count).clamp(1, u64::from(tile.max_split(problem.k))) as u32;
-        let one = fill(u64::from(facts.sm_count));
-        let all = fill(tile.slots(facts));
-        for (index, split) in [1, one, all].into_iter().enumerate() {
-            if index > 0 && split == [1, 1, one][index] {
+    for tile in model.gemm_s8 {
+        let resident = tile.resident(facts);
+        if resident == 0 {
+            continue;
+        }
+        // Splitting K pays only while there are too few tiles to fill the device: into as many slices as put one
+        // block, or as many as fit, on every multiprocessor.
+        let (count, max) = (tile.count(problem).max(1), tile.max_split(problem.k));
+        let fill = |blocks: u64| if count >= blocks { 1 } else { (blocks / count).min(max.into()) as u32 };
+        let one = fill(facts.sm_count.into());
+        let all = fill(u64::from(facts.sm_count) * u64::from(resident));
+        let mut before = 0;
+        for split in [1, one, all] {
+            if split <= before {
                 continue;
             }
+            before = split;
             let Some(plan) = tile.plan(problem, facts, split) else { continue };
-            let cost = tile.cost(&plan, model);
+            let cost = tile.cost(&plan, resident, model);
             if best.is_none_or(|(least, _)| cost < least) {
                 best = Some((cost, plan));
             }
@@ -266,7 +273,7 @@ pub fn entries(facts: &DeviceFacts) -> Result<impl Iterator<Item = Entry> + use<
 
 /// Every legal plan of a problem: each tile that the device can hold, with each number of slices of K
 /// (those that cut K alike counted once). Empty where [`plan`] fails and for an empty output.
-pub fn candidates(problem: &GemmS8Problem, facts: &DeviceFacts) -> impl Iterator<Item = GemmS8Plan> {
+pub fn candidates(problem: &GemmS8Problem, facts: &DeviceFacts) -> impl Iterator<Item = GemmS8Plan> + use<> {
     let (problem, facts) = (*problem, *facts);
     let legal = problem.check().is_ok() && !problem.is_empty();
     let model = model(&facts).ok().filter(|_| legal);
@@ -291,7 +298,8 @@ pub fn scratch_bound(max: &GemmS8Problem, facts: &DeviceFacts) -> Result<usize> 
         if splits < 2 || max.is_empty() {
             return 0;
         }
-        let (slots, tiles) = (u128::from(tile.slots(facts)), u128::from(tile.count(max)));
+        let slots = u128::from(facts.sm_count) * u128::from(tile.resident(facts));
+        let tiles = u128::from(tile.count(max));
         let partials = (splits * tiles).min(slots) * u128::from(tile.sum_bytes());
         let tickets = 4 * tiles.min(slots / 2);
         partials.next_multiple_of(SCRATCH_ALIGN as u128) + tickets
@@ -300,131 +308,8 @@ pub fn scratch_bound(max: &GemmS8Problem, facts: &DeviceFacts) -> Result<usize> 
         .map_err(|_| Error::Shape(format!("the scratch of {max} exceeds the address space")))
 }
 
-fn uses_tensor_maps(row: &Row) -> bool {
-    row.params.fields.iter().any(|(_, kind, _)| *kind == Field::TensorMap)
-}
-
 /// The tiles of a model that fit a device.
-fn tiles(model: &'static Model, facts: &DeviceFacts) -> impl Iterator<Item = Tile> + use<> {
+fn tiles(model: &'static Model, facts: &DeviceFacts) -> impl Iterator<Item = &'static Tile> + use<> {
     let facts = *facts;
-    model.gemm_s8.iter().filter_map(move |&entry| Tile::of(entry)).filter(move |t| t.resident(&facts) > 0)
-}
-
-/// One tile shape: the constants of a manifest row.
-#[derive(Clone, Copy)]
-struct Tile {
-    entry: Entry,
-    row: &'static Row,
-    m: u32,
-    n: u32,
-    k: u32,
-    stages: u32,
-}
-
-impl Tile {
-    fn of(entry: Entry) -> Option<Tile> {
-        let row = entry.row();
-        Some(Tile {
-            entry,
-            row,
-            m: row.constant("TILE_M")?,
-            n: row.constant("TILE_N")?,
-            k: row.constant("TILE_K")?,
-            stages: row.constant("STAGES")?,
-        })
-    }
-
-    fn resident(&self, facts: &DeviceFacts) -> u32 {
-        facts.resident_blocks(self.row, self.row.shared_bytes)
-    }
-
-    /// Blocks that the whole device holds at once.
-    fn slots(&self, facts: &DeviceFacts) -> u64 {
-        u64::from(self.resident(facts)) * u64::from(facts.sm_count)
-    }
-
-    fn count(&self, p: &GemmS8Problem) -> u64 {
-        (p.m as u64).div_ceil(u64::from(self.m)) * (p.n as u64).div_ceil(u64::from(self.n))
-    }
-
-    /// Bytes of the s32 sums of one tile.
-    fn sum_bytes(&self) -> u32 {
-        self.m * self.n * 4
-    }
-
-    fn max_split(&self, k: usize) -> u32 {
-        if uses_tensor_maps(self.row) {
-            return 1;
-        }
-        (k as u64).div_ceil(u64::from(self.k)).clamp(1, u64::from(MAX_SPLIT)) as u32
-    }
-
-    /// The plan with K in at most `split` slices of whole tiles, if it is legal.
-    fn plan(&self, p: &GemmS8Problem, facts: &DeviceFacts, split: u32) -> Option<GemmS8Plan> {
-        // A tensor map has no empty dimension (CUDA driver API, cuTensorMapEncodeTiled).
-        if uses_tensor_maps(self.row) && p.k == 0 {
-            return None;
-        }
-        let steps = (p.k as u64).div_ceil(u64::from(self.k)).max(1);
-        let steps_a_slice = steps.div_ceil(u64::from(split));
-        let split_k = steps.div_ceil(steps_a_slice) as u32;
-        let tiles = self.count(p);
-        let blocks = tiles.checked_mul(u64::from(split_k)).filter(|&b| b <= GRID_X_MAX)?;
-        if split_k > 1 {
-            // So that the sizes of the scratch below cannot overflow.
-            let partials = u128::from(blocks) * u128::from(self.sum_bytes());
-            isize::try_from(partials + SCRATCH_ALIGN as u128 + 4 * u128::from(tiles)).ok()?;
-        }
-        Some(GemmS8Plan {
-            problem: *p,
-            facts: *facts,
-            geometry: Some(Geometry {
-                entry: self.entry,
-                grid: [blocks as u32, 1, 1],
-                cluster: [1; 3],
-                shared_bytes: self.row.shared_bytes,
-            }),
-            split_k,
-            k_slice: (steps_a_slice * u64::from(self.k)) as u32,
-            tiles,
-            tile_bytes: self.sum_bytes(),
-        })
-    }
-
-    /// Estimated cycles: the slower of what the multiprocessors need and what the device memory needs,
-    /// and what a split costs on top.
-    fn cost(&self, plan: &GemmS8Plan, model: &Model) -> u64 {
-        let (p, facts) = (&plan.problem, &plan.facts);
-        let (m, n, k) = (u64::from(self.m), u64::from(self.n), u64::from(self.k));
-        let sms = u64::from(facts.sm_count).max(1);
-        let split = u64::from(plan.split_k);
-        let occupancy = u64::from(self.resident(facts)).max(1);
-
-        let rounds = plan.tiles.saturating_mul(split).div_ceil(sms);
-        let sharing = rounds.min(occupancy);
-        let rate = if uses_tensor_maps(self.row) { model.wgmma_s8_per_cycle } else { model.mma_s8_per_cycle };
-        let math = m * n * k / rate.max(1);
-        // A step waits for its bytes: for L2's rate, or for a full latency shared by all stages in flight.
-        let in_flight = sharing * u64::from(self.stages - 1).max(1);
-        let load = ((m + n) * k / model.l2_bytes_per_cycle).max(model.latency / in_flight);
-        let steps = u64::from(plan.k_slice) / k;
-        let store = m * n * p.out.size() as u64 / model.l2_bytes_per_cycle;
-        let fill = rounds.div_ceil(occupancy).saturating_mul(2 * model.latency);
-        let compute = rounds.saturating_mul(steps * math.max(load) + store).saturating_add(fill);
-
-        let bytes = (p.m as u64 + p.n as u64)
-            .saturating_mul(p.k as u64)
-            .saturating_add((p.m as u64).saturating_mul(p.n as u64).saturating_mul(p.out.size() as u64));
-        let memory = bytes / (model.dram_bytes_per_cycle * sms);
-
-        // Every slice writes its partial sums; the last block of a tile reads all of them.
-        let reduce = if split > 1 {
-            SPLIT_OVERHEAD
-                .saturating_add(rounds.saturating_add(split).saturating_mul(m * n * 4 / model.l2_bytes_per_cycle))
-        } else {
-            0
-        };
-        // The slower of the two hides most of the other, not all of it.
-        compute.max(memory).saturating_add(compute.min(memory) / 4).saturating_add(reduce)
-    }
+    model.gemm_s8.iter().filter(move |tile| tile.resident(&facts) > 0)
 }

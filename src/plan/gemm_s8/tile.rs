@@ -1,0 +1,173 @@
+//! One tile shape of the int8 product: what fits, what it covers, what it costs.
+
+use super::{GemmS8Plan, GemmS8Problem, MAX_SPLIT, SCRATCH_ALIGN};
+use crate::manifest::{Entry, Field, ROWS, Row};
+use crate::plan::{DeviceFacts, GRID_X_MAX, Geometry, Model};
+
+/// Cycles that a split costs beside its traffic: clearing the tickets and waiting for the last slice.
+const SPLIT_OVERHEAD: u64 = 4000;
+
+/// What one multiprocessor does in a cycle.
+#[derive(Clone, Copy)]
+pub(in crate::plan) struct Rates {
+    /// Multiply-accumulates of int8.
+    pub s8: u32,
+    /// Bytes that come from L2, or go there.
+    pub l2: u32,
+}
+
+/// The constants of a manifest row, and what follows from them and the rates of an architecture.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::plan) struct Tile {
+    pub entry: Entry,
+    row: &'static Row,
+    m: u32,
+    n: u32,
+    k: u32,
+    stages: u32,
+    /// Operands come as tensor maps: K is not split, and not empty.
+    tensor_maps: bool,
+    /// Cycles of the multiplications of one step along K.
+    math: u32,
+    /// Cycles to bring the operands of one step from L2.
+    load: u32,
+    /// Cycles to move the s32 sums of the tile to or from L2.
+    sums: u32,
+}
+
+impl Tile {
+    /// Reads the row when the crate is compiled; a row without these constants does not compile.
+    pub const fn new(entry: Entry, rates: Rates) -> Tile {
+        let row = row(entry);
+        let (m, n, k) = (constant(row, "TILE_M"), constant(row, "TILE_N"), constant(row, "TILE_K"));
+        Tile {
+            entry,
+            row,
+            m,
+            n,
+            k,
+            stages: constant(row, "STAGES"),
+            tensor_maps: uses_tensor_maps(row),
+            math: m * n * k / rates.s8,
+            load: (m + n) * k / rates.l2,
+            sums: m * n * 4 / rates.l2,
+        }
+    }
+
+    /// Blocks that fit on one multiprocessor at once.
+    pub fn resident(&self, facts: &DeviceFacts) -> u32 {
+        facts.resident_blocks(self.row, self.row.shared_bytes)
+    }
+
+    /// Tiles that cover the output. M and N fit an i32.
+    pub fn count(&self, p: &GemmS8Problem) -> u64 {
+        u64::from((p.m as u32).div_ceil(self.m)) * u64::from((p.n as u32).div_ceil(self.n))
+    }
+
+    /// Bytes of the s32 sums of one tile.
+    pub fn sum_bytes(&self) -> u32 {
+        self.m * self.n * 4
+    }
+
+    /// Most slices that K may be cut into.
+    pub fn max_split(&self, k: usize) -> u32 {
+        if self.tensor_maps { 1 } else { (k as u32).div_ceil(self.k).clamp(1, MAX_SPLIT) }
+    }
+
+    /// The plan with K in at most `split` slices of whole tiles, if it is legal.
+    pub fn plan(&self, p: &GemmS8Problem, facts: &DeviceFacts, split: u32) -> Option<GemmS8Plan> {
+        // A tensor map has no empty dimension (CUDA driver API, cuTensorMapEncodeTiled).
+        if self.tensor_maps && p.k == 0 {
+            return None;
+        }
+        let steps = (p.k as u32).div_ceil(self.k).max(1);
+        let steps_a_slice = steps.div_ceil(split);
+        let split_k = steps.div_ceil(steps_a_slice);
+        let tiles = self.count(p);
+        let blocks = tiles.checked_mul(split_k.into()).filter(|&b| b <= GRID_X_MAX)?;
+        if split_k > 1 {
+            // So that the sizes of the scratch cannot overflow.
+            let partials = u128::from(blocks) * u128::from(self.sum_bytes());
+            isize::try_from(partials + SCRATCH_ALIGN as u128 + 4 * u128::from(tiles)).ok()?;
+        }
+        Some(GemmS8Plan {
+            problem: *p,
+            facts: *facts,
+            geometry: Some(Geometry {
+                entry: self.entry,
+                grid: [blocks as u32, 1, 1],
+                cluster: [1; 3],
+                shared_bytes: self.row.shared_bytes,
+            }),
+            split_k,
+            k_slice: steps_a_slice * self.k,
+            tiles,
+            tile_bytes: self.sum_bytes(),
+        })
+    }
+
+    /// Estimated cycles of a plan of this tile: the slower of what the multiprocessors need and what the device
+    /// memory needs, and what a split costs on top. A grid has at most 2^31 blocks and K at most 2^12 steps, so
+    /// that nothing here overflows.
+    pub fn cost(&self, plan: &GemmS8Plan, resident: u32, model: &Model) -> u64 {
+        let (p, split) = (&plan.problem, plan.split_k);
+        let sms = plan.facts.sm_count.max(1);
+        let blocks = plan.geometry.map_or(0, |g| g.grid[0]);
+        let rounds = blocks.div_ceil(sms);
+        // A step waits for its bytes: at L2's rate, or for a full latency shared by all stages in flight.
+        let in_flight = rounds.min(resident) * (self.stages - 1).max(1);
+        let load = self.load.max(model.latency / in_flight.max(1));
+        let steps = plan.k_slice / self.k;
+        let store = self.sums * p.out.size() as u32 / 4;
+        let block = u64::from(steps) * u64::from(self.math.max(load)) + u64::from(store);
+        let fill = u64::from(rounds.div_ceil(resident.max(1))) * u64::from(2 * model.latency);
+        let compute = u64::from(rounds) * block + fill;
+
+        let bytes = (p.m as u64 + p.n as u64) * p.k as u64 + p.m as u64 * p.n as u64 * p.out.size() as u64;
+        let memory = bytes / (u64::from(model.dram_bytes_per_cycle) * u64::from(sms));
+
+        // Every slice writes its partial sums; the last block of a tile reads all of them.
+        let reduce = match split {
+            1 => 0,
+            _ => SPLIT_OVERHEAD + (u64::from(rounds) + u64::from(split)) * u64::from(self.sums),
+        };
+        // The slower of the two hides most of the other, not all of it.
+        compute.max(memory) + compute.min(memory) / 4 + reduce
+    }
+}
+
+/// True when the kernel of this row takes its operands as tensor maps.
+pub(super) const fn uses_tensor_maps(row: &Row) -> bool {
+    // Tensor maps stand first in a parameter block.
+    matches!(row.params.fields, [(_, Field::TensorMap, _), ..])
+}
+
+const fn row(entry: Entry) -> &'static Row {
+    let mut i = 0;
+    while i < ROWS.len() {
+        if ROWS[i].entry as u32 == entry as u32 {
+            return &ROWS[i];
+        }
+        i += 1;
+    }
+    panic!("every entry has a row")
+}
+
+const fn constant(row: &Row, name: &str) -> u32 {
+    let mut i = 0;
+    while i < row.constants.len() {
+        if equal(row.constants[i].0.as_bytes(), name.as_bytes()) {
+            return row.constants[i].1;
+        }
+        i += 1;
+    }
+    panic!("a row of the int8 product names its tile")
+}
+
+const fn equal(a: &[u8], b: &[u8]) -> bool {
+    let mut i = 0;
+    while i < a.len() && i < b.len() && a[i] == b[i] {
+        i += 1;
+    }
+    i == a.len() && i == b.len()
+}
