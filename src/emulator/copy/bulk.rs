@@ -131,6 +131,11 @@ impl BulkQueue {
         self.pending.remove(index)
     }
 
+    /// The copy issued last, if it is under way.
+    pub(crate) fn last(&self) -> Option<&PendingBulk> {
+        self.pending.back()
+    }
+
     /// Copies under way.
     pub(crate) fn len(&self) -> usize {
         self.pending.len()
@@ -172,10 +177,8 @@ impl PendingBulk {
         let inner = u64::from(map.box_[0]) * size;
         let lines = u64::from(self.bytes) / inner;
         let mut line = vec![0u8; inner as usize];
-        // Elements of dimension 0 that are inside the tensor: from `skip` in the box, `count` of them.
-        let (start, dim) = (i64::from(coords[0]), map.dims[0] as i64);
-        let skip = (-start).clamp(0, i64::from(map.box_[0]));
-        let count = (dim - start).clamp(skip, i64::from(map.box_[0])) - skip;
+        let start = i64::from(coords[0]);
+        let (skip, count) = inner_range(map, coords[0]);
         for index in 0..lines {
             fill(&mut line, map);
             if let Some(offset) = outer_offset(map, coords, index)
@@ -193,6 +196,13 @@ impl PendingBulk {
         }
         Ok(())
     }
+}
+
+/// Elements of a line that are inside the tensor: the first one's place in the box, and how many.
+fn inner_range(map: &TensorMap, start: i32) -> (i64, i64) {
+    let (start, n) = (i64::from(start), i64::from(map.box_[0]));
+    let skip = (-start).clamp(0, n);
+    (skip, (map.dims[0] as i64 - start).clamp(skip, n) - skip)
 }
 
 /// Byte offset of line `index` of the box in dimensions 1 and up; `None` when it is outside the tensor.
