@@ -15,6 +15,21 @@ pub enum Entry {
     GemmS8Mma64x64x64,
     GemmS8Mma16x64x128,
     GemmS8Wgmma128x128x128,
+    ProbeMmaS8,
+    ProbeMmaF16,
+    ProbeMmaBf16,
+    ProbeSharedLdmatrix,
+    ProbeSharedLdmatrixTrans,
+    ProbeSharedCpAsync,
+    ProbeScalarPrmt,
+    ProbeScalarConvert,
+    ProbeScalarDivide,
+    ProbeWarpShuffle,
+    ProbeWarpRedux,
+    ProbeWarpAtomic,
+    ProbeHopperMbarrier,
+    ProbeHopperTma,
+    ProbeHopperWgmma,
 }
 
 /// A compilation target: the PTX of a row runs on this architecture and, unless it is arch-specific, on later ones.
@@ -110,7 +125,11 @@ pub const GEMM_S8_MMA: Params = Params {
         ("scale_row", Field::Ptr, "[M] float, unused for s32 output"),
         ("scale_col", Field::Ptr, "[N] float, unused for s32 output"),
         ("bias", Field::Ptr, "[N] float, or null"),
-        ("partials", Field::PtrMut, "[tiles, split_k, TILE_M * TILE_N] int32 scratch when split_k > 1, 16-byte aligned"),
+        (
+            "partials",
+            Field::PtrMut,
+            "[tiles, split_k, TILE_M * TILE_N] int32 scratch when split_k > 1, 16-byte aligned",
+        ),
         ("tickets", Field::PtrMut, "one uint32 a tile, zero before the launch, when split_k > 1"),
         ("lda", Field::I64, "row stride of a in bytes, a multiple of 16"),
         ("ldb", Field::I64, "row stride of b in bytes, a multiple of 16"),
@@ -142,6 +161,32 @@ pub const GEMM_S8_WGMMA: Params = Params {
     ],
 };
 
+/// Input of a probe.
+const PROBE_IN: (&str, Field, &str) = ("in", Field::Ptr, "input words");
+/// Output of a probe.
+const PROBE_OUT: (&str, Field, &str) = ("out", Field::PtrMut, "output words");
+
+/// Parameters of `probe_mma`.
+pub const PROBE_MMA: Params = Params { name: "ProbeMmaParams", fields: &[PROBE_IN, PROBE_OUT] };
+
+/// Parameters of `probe_shared`.
+pub const PROBE_SHARED: Params = Params { name: "ProbeSharedParams", fields: &[PROBE_IN, PROBE_OUT] };
+
+/// Parameters of `probe_scalar`.
+pub const PROBE_SCALAR: Params = Params {
+    name: "ProbeScalarParams",
+    fields: &[PROBE_IN, PROBE_OUT, ("n", Field::U32, "values of each operand, 256 times the number of blocks")],
+};
+
+/// Parameters of `probe_warp`.
+pub const PROBE_WARP: Params = Params { name: "ProbeWarpParams", fields: &[PROBE_IN, PROBE_OUT] };
+
+/// Parameters of `probe_hopper`.
+pub const PROBE_HOPPER: Params = Params {
+    name: "ProbeHopperParams",
+    fields: &[("map", Field::TensorMap, "u8 matrix, box 16 x 128, 128-byte swizzle"), PROBE_IN, PROBE_OUT],
+};
+
 const TILE_MNK: [&str; 3] = ["TILE_M", "TILE_N", "TILE_K"];
 
 const fn quantize_row(entry: Entry, symbol: &'static str, call: &'static str) -> Row {
@@ -161,6 +206,30 @@ const fn quantize_row(entry: Entry, symbol: &'static str, call: &'static str) ->
     }
 }
 
+/// A tiny kernel around one instruction, for comparing machines.
+const fn probe_row(
+    entry: Entry,
+    symbol: &'static str,
+    source: &'static str,
+    call: &'static str,
+    params: &'static Params,
+) -> Row {
+    Row {
+        entry,
+        symbol,
+        source,
+        call,
+        constants: &[],
+        targets: &[Target::Sm80],
+        threads: 32,
+        min_blocks: 1,
+        max_registers: 64,
+        shared_bytes: 0,
+        expect_sass: None,
+        params,
+    }
+}
+
 /// Every entry point of the crate.
 pub const ROWS: &[Row] = &[
     quantize_row(Entry::QuantizeRowsF32, "quantize_rows_f32", "quantize_rows<format::F32, 256>"),
@@ -171,7 +240,14 @@ pub const ROWS: &[Row] = &[
         symbol: "gemm_s8_mma_128x128x64",
         source: "gemm/gemm_s8_mma",
         call: "gemm_s8_mma<128, 128, 64, 3, 2, 4>",
-        constants: &[(TILE_MNK[0], 128), (TILE_MNK[1], 128), (TILE_MNK[2], 64), ("STAGES", 3), ("WARPS_M", 2), ("WARPS_N", 4)],
+        constants: &[
+            (TILE_MNK[0], 128),
+            (TILE_MNK[1], 128),
+            (TILE_MNK[2], 64),
+            ("STAGES", 3),
+            ("WARPS_M", 2),
+            ("WARPS_N", 4),
+        ],
         targets: &[Target::Sm80],
         threads: 256,
         min_blocks: 2,
@@ -185,7 +261,14 @@ pub const ROWS: &[Row] = &[
         symbol: "gemm_s8_mma_64x64x64",
         source: "gemm/gemm_s8_mma",
         call: "gemm_s8_mma<64, 64, 64, 4, 2, 2>",
-        constants: &[(TILE_MNK[0], 64), (TILE_MNK[1], 64), (TILE_MNK[2], 64), ("STAGES", 4), ("WARPS_M", 2), ("WARPS_N", 2)],
+        constants: &[
+            (TILE_MNK[0], 64),
+            (TILE_MNK[1], 64),
+            (TILE_MNK[2], 64),
+            ("STAGES", 4),
+            ("WARPS_M", 2),
+            ("WARPS_N", 2),
+        ],
         targets: &[Target::Sm80],
         threads: 128,
         min_blocks: 3,
@@ -199,7 +282,14 @@ pub const ROWS: &[Row] = &[
         symbol: "gemm_s8_mma_16x64x128",
         source: "gemm/gemm_s8_mma",
         call: "gemm_s8_mma<16, 64, 128, 4, 1, 4>",
-        constants: &[(TILE_MNK[0], 16), (TILE_MNK[1], 64), (TILE_MNK[2], 128), ("STAGES", 4), ("WARPS_M", 1), ("WARPS_N", 4)],
+        constants: &[
+            (TILE_MNK[0], 16),
+            (TILE_MNK[1], 64),
+            (TILE_MNK[2], 128),
+            ("STAGES", 4),
+            ("WARPS_M", 1),
+            ("WARPS_N", 4),
+        ],
         targets: &[Target::Sm80],
         threads: 128,
         min_blocks: 2,
@@ -221,6 +311,109 @@ pub const ROWS: &[Row] = &[
         shared_bytes: 1024 + 4 * (128 + 128) * 128 + 8 * 2048 + 64,
         expect_sass: Some("IGMMA.64x128x32.S8.S8"),
         params: &GEMM_S8_WGMMA,
+    },
+    probe_row(Entry::ProbeMmaS8, "probe_mma_s8", "probe/probe_mma", "probe_mma<probe::S8>", &PROBE_MMA),
+    probe_row(Entry::ProbeMmaF16, "probe_mma_f16", "probe/probe_mma", "probe_mma<probe::F16>", &PROBE_MMA),
+    probe_row(Entry::ProbeMmaBf16, "probe_mma_bf16", "probe/probe_mma", "probe_mma<probe::Bf16>", &PROBE_MMA),
+    probe_row(
+        Entry::ProbeSharedLdmatrix,
+        "probe_shared_ldmatrix",
+        "probe/probe_shared",
+        "probe_shared<probe::Ldmatrix>",
+        &PROBE_SHARED,
+    ),
+    probe_row(
+        Entry::ProbeSharedLdmatrixTrans,
+        "probe_shared_ldmatrix_trans",
+        "probe/probe_shared",
+        "probe_shared<probe::LdmatrixTrans>",
+        &PROBE_SHARED,
+    ),
+    probe_row(
+        Entry::ProbeSharedCpAsync,
+        "probe_shared_cp_async",
+        "probe/probe_shared",
+        "probe_shared<probe::CpAsync>",
+        &PROBE_SHARED,
+    ),
+    Row {
+        threads: 256,
+        ..probe_row(
+            Entry::ProbeScalarPrmt,
+            "probe_scalar_prmt",
+            "probe/probe_scalar",
+            "probe_scalar<probe::Prmt>",
+            &PROBE_SCALAR,
+        )
+    },
+    Row {
+        threads: 256,
+        ..probe_row(
+            Entry::ProbeScalarConvert,
+            "probe_scalar_convert",
+            "probe/probe_scalar",
+            "probe_scalar<probe::Convert>",
+            &PROBE_SCALAR,
+        )
+    },
+    Row {
+        threads: 256,
+        ..probe_row(
+            Entry::ProbeScalarDivide,
+            "probe_scalar_divide",
+            "probe/probe_scalar",
+            "probe_scalar<probe::Divide>",
+            &PROBE_SCALAR,
+        )
+    },
+    probe_row(
+        Entry::ProbeWarpShuffle,
+        "probe_warp_shuffle",
+        "probe/probe_warp",
+        "probe_warp<probe::Shuffle>",
+        &PROBE_WARP,
+    ),
+    probe_row(Entry::ProbeWarpRedux, "probe_warp_redux", "probe/probe_warp", "probe_warp<probe::Redux>", &PROBE_WARP),
+    probe_row(
+        Entry::ProbeWarpAtomic,
+        "probe_warp_atomic",
+        "probe/probe_warp",
+        "probe_warp<probe::Atomic>",
+        &PROBE_WARP,
+    ),
+    Row {
+        targets: &[Target::Sm90a],
+        ..probe_row(
+            Entry::ProbeHopperMbarrier,
+            "probe_hopper_mbarrier",
+            "probe/probe_hopper",
+            "probe_hopper<probe::Mbarrier>",
+            &PROBE_HOPPER,
+        )
+    },
+    Row {
+        targets: &[Target::Sm90a],
+        shared_bytes: 1024 + 16 * 128,
+        ..probe_row(
+            Entry::ProbeHopperTma,
+            "probe_hopper_tma",
+            "probe/probe_hopper",
+            "probe_hopper<probe::Tma>",
+            &PROBE_HOPPER,
+        )
+    },
+    Row {
+        targets: &[Target::Sm90a],
+        threads: 128,
+        max_registers: 168,
+        shared_bytes: 1024 + (64 + 128) * 128,
+        ..probe_row(
+            Entry::ProbeHopperWgmma,
+            "probe_hopper_wgmma",
+            "probe/probe_hopper",
+            "probe_hopper<probe::Wgmma>",
+            &PROBE_HOPPER,
+        )
     },
 ];
 
