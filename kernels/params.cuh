@@ -136,3 +136,64 @@ static_assert(offsetof(GemmS8WgmmaParams, m) == 296, "offset of GemmS8WgmmaParam
 static_assert(offsetof(GemmS8WgmmaParams, n) == 300, "offset of GemmS8WgmmaParams::n");
 static_assert(offsetof(GemmS8WgmmaParams, k) == 304, "offset of GemmS8WgmmaParams::k");
 static_assert(offsetof(GemmS8WgmmaParams, d_type) == 308, "offset of GemmS8WgmmaParams::d_type");
+
+struct ProbeMmaParams {
+    /// input words
+    const void* in;
+    /// output words
+    void* out;
+};
+static_assert(sizeof(ProbeMmaParams) == 16, "size of ProbeMmaParams");
+static_assert(alignof(ProbeMmaParams) == 8, "alignment of ProbeMmaParams");
+static_assert(offsetof(ProbeMmaParams, in) == 0, "offset of ProbeMmaParams::in");
+static_assert(offsetof(ProbeMmaParams, out) == 8, "offset of ProbeMmaParams::out");
+
+struct ProbeSharedParams {
+    /// input words
+    const void* in;
+    /// output words
+    void* out;
+};
+static_assert(sizeof(ProbeSharedParams) == 16, "size of ProbeSharedParams");
+static_assert(alignof(ProbeSharedParams) == 8, "alignment of ProbeSharedParams");
+static_assert(offsetof(ProbeSharedParams, in) == 0, "offset of ProbeSharedParams::in");
+static_assert(offsetof(ProbeSharedParams, out) == 8, "offset of ProbeSharedParams::out");
+
+struct ProbeScalarParams {
+    /// input words
+    const void* in;
+    /// output words
+    void* out;
+    /// values of each operand, 256 times the number of blocks
+    uint32_t n;
+};
+static_assert(sizeof(ProbeScalarParams) == 24, "size of ProbeScalarParams");
+static_assert(alignof(ProbeScalarParams) == 8, "alignment of ProbeScalarParams");
+static_assert(offsetof(ProbeScalarParams, in) == 0, "offset of ProbeScalarParams::in");
+static_assert(offsetof(ProbeScalarParams, out) == 8, "offset of ProbeScalarParams::out");
+static_assert(offsetof(ProbeScalarParams, n) == 16, "offset of ProbeScalarParams::n");
+
+struct ProbeWarpParams {
+    /// input words
+    const void* in;
+    /// output words
+    void* out;
+};
+static_assert(sizeof(ProbeWarpParams) == 16, "size of ProbeWarpParams");
+static_assert(alignof(ProbeWarpParams) == 8, "alignment of ProbeWarpParams");
+static_assert(offsetof(ProbeWarpParams, in) == 0, "offset of ProbeWarpParams::in");
+static_assert(offsetof(ProbeWarpParams, out) == 8, "offset of ProbeWarpParams::out");
+
+struct ProbeHopperParams {
+    /// u8 matrix, box 16 x 128, 128-byte swizzle
+    TensorMapBytes map;
+    /// input words
+    const void* in;
+    /// output words
+    void* out;
+};
+static_assert(sizeof(ProbeHopperParams) == 192, "size of ProbeHopperParams");
+static_assert(alignof(ProbeHopperParams) == 64, "alignment of ProbeHopperParams");
+static_assert(offsetof(ProbeHopperParams, map) == 0, "offset of ProbeHopperParams::map");
+static_assert(offsetof(ProbeHopperParams, in) == 128, "offset of ProbeHopperParams::in");
+static_assert(offsetof(ProbeHopperParams, out) == 136, "offset of ProbeHopperParams::out");

@@ -105,15 +105,18 @@ struct Wgmma {
         }
         ptx::fence_proxy_async();
         __syncthreads();
+#pragma unroll
         for (uint32_t pass = 0; pass < 2; ++pass) {
             int32_t d[64];
+            // Written for good before the fence: a constant would be moved in behind it.
 #pragma unroll
-            for (int i = 0; i < 64; ++i) d[i] = 0;
+            for (int i = 0; i < 64; ++i) asm volatile("mov.b32 %0, 0;" : "=r"(d[i]));
             ptx::wgmma_fence();
 #pragma unroll
             for (uint32_t k = 0; k < 128; k += 32)
                 if (pass == 0 || k == 32)
-                    ptx::wgmma_m64n128k32_s8(d, tile::descriptor_swizzle_128(a + k), tile::descriptor_swizzle_128(b + k));
+                    ptx::wgmma_m64n128k32_s8(d, tile::descriptor_swizzle_128(a + k),
+                                             tile::descriptor_swizzle_128(b + k));
             ptx::wgmma_commit_group();
             ptx::wgmma_wait_group<0>(d);
             auto* out = static_cast<int32_t*>(p.out) + pass * 64 * 128 + threadIdx.x;

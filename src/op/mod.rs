@@ -15,11 +15,13 @@ mod check;
 mod element;
 mod gemm_s8;
 mod linear;
+mod probe;
 mod quantize_rows;
 
 pub use element::{InputElement, OutputElement};
 pub use gemm_s8::{GemmS8, GemmS8Args};
 pub use linear::{Linear, LinearArgs};
+pub use probe::{ProbeOutput, run_probes};
 pub use quantize_rows::{QuantizeRows, QuantizeRowsArgs};
 
 use crate::Result;

@@ -9,6 +9,7 @@
 
 pub mod gemm_s8;
 pub mod linear;
+pub mod probe;
 pub mod quantize_rows;
 mod sm80;
 mod sm90;
