@@ -206,29 +206,31 @@ const fn quantize_row(entry: Entry, symbol: &'static str, call: &'static str) ->
     }
 }
 
-/// A tiny kernel around one instruction, for comparing machines.
-const fn probe_row(
-    entry: Entry,
-    symbol: &'static str,
-    source: &'static str,
-    call: &'static str,
-    params: &'static Params,
-) -> Row {
-    Row {
-        entry,
-        symbol,
-        source,
-        call,
-        constants: &[],
-        targets: &[Target::Sm80],
-        threads: 32,
-        min_blocks: 1,
-        max_registers: 64,
-        shared_bytes: 0,
-        expect_sass: None,
-        params,
-    }
+/// A tiny kernel around one instruction, for comparing machines: one warp, nothing to tune.
+const fn probe_row(entry: Entry, symbol: &'static str, call: &'static str, shape: &Row) -> Row {
+    Row { entry, symbol, call, ..*shape }
 }
+
+const PROBE_MMA_ROW: Row = Row {
+    entry: Entry::ProbeMmaS8,
+    symbol: "probe_mma_s8",
+    source: "probe/probe_mma",
+    call: "probe_mma<probe::S8>",
+    constants: &[],
+    targets: &[Target::Sm80],
+    threads: 32,
+    min_blocks: 1,
+    max_registers: 64,
+    shared_bytes: 0,
+    expect_sass: None,
+    params: &PROBE_MMA,
+};
+const PROBE_SHARED_ROW: Row = Row { source: "probe/probe_shared", params: &PROBE_SHARED, ..PROBE_MMA_ROW };
+const PROBE_SCALAR_ROW: Row =
+    Row { source: "probe/probe_scalar", params: &PROBE_SCALAR, threads: 256, ..PROBE_MMA_ROW };
+const PROBE_WARP_ROW: Row = Row { source: "probe/probe_warp", params: &PROBE_WARP, ..PROBE_MMA_ROW };
+const PROBE_HOPPER_ROW: Row =
+    Row { source: "probe/probe_hopper", params: &PROBE_HOPPER, targets: &[Target::Sm90a], ..PROBE_MMA_ROW };
 
 /// Every entry point of the crate.
 pub const ROWS: &[Row] = &[
@@ -312,108 +314,33 @@ pub const ROWS: &[Row] = &[
         expect_sass: Some("IGMMA.64x128x32.S8.S8"),
         params: &GEMM_S8_WGMMA,
     },
-    probe_row(Entry::ProbeMmaS8, "probe_mma_s8", "probe/probe_mma", "probe_mma<probe::S8>", &PROBE_MMA),
-    probe_row(Entry::ProbeMmaF16, "probe_mma_f16", "probe/probe_mma", "probe_mma<probe::F16>", &PROBE_MMA),
-    probe_row(Entry::ProbeMmaBf16, "probe_mma_bf16", "probe/probe_mma", "probe_mma<probe::Bf16>", &PROBE_MMA),
-    probe_row(
-        Entry::ProbeSharedLdmatrix,
-        "probe_shared_ldmatrix",
-        "probe/probe_shared",
-        "probe_shared<probe::Ldmatrix>",
-        &PROBE_SHARED,
-    ),
+    PROBE_MMA_ROW,
+    probe_row(Entry::ProbeMmaF16, "probe_mma_f16", "probe_mma<probe::F16>", &PROBE_MMA_ROW),
+    probe_row(Entry::ProbeMmaBf16, "probe_mma_bf16", "probe_mma<probe::Bf16>", &PROBE_MMA_ROW),
+    probe_row(Entry::ProbeSharedLdmatrix, "probe_shared_ldmatrix", "probe_shared<probe::Ldmatrix>", &PROBE_SHARED_ROW),
     probe_row(
         Entry::ProbeSharedLdmatrixTrans,
         "probe_shared_ldmatrix_trans",
-        "probe/probe_shared",
         "probe_shared<probe::LdmatrixTrans>",
-        &PROBE_SHARED,
+        &PROBE_SHARED_ROW,
     ),
-    probe_row(
-        Entry::ProbeSharedCpAsync,
-        "probe_shared_cp_async",
-        "probe/probe_shared",
-        "probe_shared<probe::CpAsync>",
-        &PROBE_SHARED,
-    ),
+    probe_row(Entry::ProbeSharedCpAsync, "probe_shared_cp_async", "probe_shared<probe::CpAsync>", &PROBE_SHARED_ROW),
+    probe_row(Entry::ProbeScalarPrmt, "probe_scalar_prmt", "probe_scalar<probe::Prmt>", &PROBE_SCALAR_ROW),
+    probe_row(Entry::ProbeScalarConvert, "probe_scalar_convert", "probe_scalar<probe::Convert>", &PROBE_SCALAR_ROW),
+    probe_row(Entry::ProbeScalarDivide, "probe_scalar_divide", "probe_scalar<probe::Divide>", &PROBE_SCALAR_ROW),
+    probe_row(Entry::ProbeWarpShuffle, "probe_warp_shuffle", "probe_warp<probe::Shuffle>", &PROBE_WARP_ROW),
+    probe_row(Entry::ProbeWarpRedux, "probe_warp_redux", "probe_warp<probe::Redux>", &PROBE_WARP_ROW),
+    probe_row(Entry::ProbeWarpAtomic, "probe_warp_atomic", "probe_warp<probe::Atomic>", &PROBE_WARP_ROW),
+    probe_row(Entry::ProbeHopperMbarrier, "probe_hopper_mbarrier", "probe_hopper<probe::Mbarrier>", &PROBE_HOPPER_ROW),
     Row {
-        threads: 256,
-        ..probe_row(
-            Entry::ProbeScalarPrmt,
-            "probe_scalar_prmt",
-            "probe/probe_scalar",
-            "probe_scalar<probe::Prmt>",
-            &PROBE_SCALAR,
-        )
-    },
-    Row {
-        threads: 256,
-        ..probe_row(
-            Entry::ProbeScalarConvert,
-            "probe_scalar_convert",
-            "probe/probe_scalar",
-            "probe_scalar<probe::Convert>",
-            &PROBE_SCALAR,
-        )
-    },
-    Row {
-        threads: 256,
-        ..probe_row(
-            Entry::ProbeScalarDivide,
-            "probe_scalar_divide",
-            "probe/probe_scalar",
-            "probe_scalar<probe::Divide>",
-            &PROBE_SCALAR,
-        )
-    },
-    probe_row(
-        Entry::ProbeWarpShuffle,
-        "probe_warp_shuffle",
-        "probe/probe_warp",
-        "probe_warp<probe::Shuffle>",
-        &PROBE_WARP,
-    ),
-    probe_row(Entry::ProbeWarpRedux, "probe_warp_redux", "probe/probe_warp", "probe_warp<probe::Redux>", &PROBE_WARP),
-    probe_row(
-        Entry::ProbeWarpAtomic,
-        "probe_warp_atomic",
-        "probe/probe_warp",
-        "probe_warp<probe::Atomic>",
-        &PROBE_WARP,
-    ),
-    Row {
-        targets: &[Target::Sm90a],
-        ..probe_row(
-            Entry::ProbeHopperMbarrier,
-            "probe_hopper_mbarrier",
-            "probe/probe_hopper",
-            "probe_hopper<probe::Mbarrier>",
-            &PROBE_HOPPER,
-        )
-    },
-    Row {
-        targets: &[Target::Sm90a],
         shared_bytes: 1024 + 16 * 128,
-        ..probe_row(
-            Entry::ProbeHopperTma,
-            "probe_hopper_tma",
-            "probe/probe_hopper",
-            "probe_hopper<probe::Tma>",
-            &PROBE_HOPPER,
-        )
+        ..probe_row(Entry::ProbeHopperTma, "probe_hopper_tma", "probe_hopper<probe::Tma>", &PROBE_HOPPER_ROW)
     },
     Row {
-        targets: &[Target::Sm90a],
         threads: 128,
         max_registers: 168,
         shared_bytes: 1024 + (64 + 128) * 128,
-        ..probe_row(
-            Entry::ProbeHopperWgmma,
-            "probe_hopper_wgmma",
-            "probe/probe_hopper",
-            "probe_hopper<probe::Wgmma>",
-            &PROBE_HOPPER,
-        )
+        ..probe_row(Entry::ProbeHopperWgmma, "probe_hopper_wgmma", "probe_hopper<probe::Wgmma>", &PROBE_HOPPER_ROW)
     },
 ];
 
