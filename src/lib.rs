@@ -1,6 +1,6 @@
 //! halfbyte: CUDA kernels for quantized matrix products, and an emulator that runs the very same kernels anywhere.
 //!
-//! Five nouns, one road: [`format`] ← [`layout`] ← [`plan`] ← [`device`] ← [`op`]; [`mod@reference`] sees only `format`.
+//! Five nouns, one road: [`mod@format`] ← [`layout`] ← [`plan`] ← [`device`] ← [`op`]; [`mod@reference`] sees only `format`.
 
 #[forbid(unsafe_code)]
 pub mod format;
