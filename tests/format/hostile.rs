@@ -37,6 +37,7 @@ fn bad_files_are_refused_with_their_values() {
         ("empty", vec![], &["0 bytes", "8"]),
         ("cut in the length", vec![1; 7], &["7 bytes", "8"]),
         ("header beyond the file", file_of_length(100, b"{}", 0), &["100", "2"]),
+        ("header one byte beyond", file_of_length(3, b"{}", 0), &["3 bytes does not fit", "2"]),
         ("header beyond the limit", file_of_length(HEADER_LIMIT + 1, b"{}", 0), &["100000001", "100000000"]),
         ("header beyond everything", file_of_length(u64::MAX, b"{}", 0), &["18446744073709551615"]),
         ("no JSON", file("hello", 0), &["header"]),
@@ -83,7 +84,7 @@ fn bad_files_are_refused_with_their_values() {
         );
     }
     println!("bad files: {}", cases.len());
-    assert_eq!(cases.len(), 33);
+    assert_eq!(cases.len(), 34);
 }
 
 /// A dimension of 0 makes any other dimension harmless.

@@ -126,10 +126,12 @@ fn subnormal_rows_follow_the_rule() {
         let scale = divide(largest, 127);
         let (codes, got_scale) = quantized(&row.map(f32::from_bits));
         assert_eq!(got_scale.to_bits(), scale);
-        for (x, code) in row.iter().zip(codes) {
-            let want = if scale == 0 { 0 } else { divide(*x, scale).min(127) };
+        let (negative, same_scale) = quantized(&row.map(|x| -f32::from_bits(x)));
+        assert_eq!(same_scale.to_bits(), scale);
+        for ((x, code), negative) in row.iter().zip(codes).zip(negative) {
+            let want = if scale == 0 { 0 } else { divide(*x, scale).min(127) as i32 };
             clamped += u32::from(scale != 0 && divide(*x, scale) > 127);
-            assert_eq!(u32::from(code as u8), want, "{x} under {largest}");
+            assert_eq!((i32::from(code), i32::from(negative)), (want, -want), "{x} under {largest}");
             cases += 1;
         }
         zero_rows += u32::from(scale == 0);

@@ -20,6 +20,12 @@ fn known_accesses() {
     assert_eq!(strided(16, 16), known(4, 4), "16 bytes a lane: four quarter-warps");
     assert_eq!(strided(64, 16), known(16, 4), "a column of 64-byte rows: four lanes a place");
     assert_eq!(strided(128, 16), known(32, 4), "a column of 128-byte rows: eight lanes a place");
+    // Each half of the warp wants half of the banks twice, and the halves do not help each other.
+    let halves: Vec<_> = (0..32).map(|lane| Some(lane % 8 * 8 + lane / 8 % 2 * 128 + lane / 16 * 64)).collect();
+    assert_eq!(wavefronts(&halves, 8), known(4, 2));
+    // So with quarters: two lines each, and half of the banks.
+    let quarters: Vec<_> = (0..32).map(|lane| Some(lane % 4 * 16 + lane / 4 % 2 * 128 + lane / 8 % 2 * 64)).collect();
+    assert_eq!(wavefronts(&quarters, 16), known(8, 4));
     assert_eq!(wavefronts(&[None; 32], 4), known(0, 0), "nobody");
     assert_eq!(wavefronts(&[Some(0), None, Some(128)], 4), known(2, 1), "two of one bank");
 }

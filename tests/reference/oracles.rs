@@ -169,6 +169,48 @@ fn a_nan_row_stays_in_its_row() {
     }
 }
 
+/// The bound of candle's f32 product, worked out by hand.
+#[cfg(feature = "candle")]
+#[test]
+fn the_bound_of_candle() {
+    let a = Int8Matrix::from_contiguous(1, 2, &[1, 2], vec![0.5]).expect("well-formed");
+    let w = Int8Matrix::from_contiguous(1, 2, &[3, -4], vec![0.25]).expect("well-formed");
+    let problem = LinearProblem::new(a.view(), w.view(), Some(&[1.0]), DType::F32).expect("shapes agree");
+    let expected = halfbyte::reference::Candle.linear(&problem).expect("small");
+    assert_eq!(expected.values(), [1.0 - 5.0 / 8.0]);
+    let (u, absolute, squares) = (2f64.powi(-24), 11.0 / 8.0, (9.0 + 64.0) / 64.0f64);
+    // Two rounded factors, the sum of two terms, the kernels' scaling, and one rounding of the bias.
+    let want = 6.0 * 2.0 * u * squares.sqrt() + 2.0 * u * 2f64.sqrt() * absolute + 3.0 * u * absolute + u * 0.375;
+    let got = expected.tolerance(0).expect("one element");
+    assert!((got / want - 1.0).abs() < 1e-12, "{got:e} instead of {want:e}");
+}
+
+/// Where rounding decides whether a sum leaves the range of f32 before a bias brings it back, both are right.
+#[test]
+fn the_edge_of_the_range_is_left_open() {
+    let (mut infinite, mut finite, mut surprises) = (0, 0, 0);
+    for step in 0..64 {
+        let row = 1.0 + step as f32 * 1e-3;
+        let edge = f32::from_bits(((2f64.powi(128) / 16129.0 / f64::from(row)) as f32).to_bits() - 4);
+        for ulps in 0..8 {
+            let col = f32::from_bits(edge.to_bits() + ulps);
+            let a = Int8Matrix::from_contiguous(1, 1, &[127], vec![row]).expect("finite scale");
+            let w = Int8Matrix::from_contiguous(1, 1, &[127], vec![col]).expect("finite scale");
+            let problem = LinearProblem::new(a.view(), w.view(), Some(&[-1e38]), DType::F32).expect("shapes agree");
+            let got = exact::linear(&problem).expect("small");
+            let truth = F64.linear(&problem).expect("small");
+            let comparison = truth.compare(&got).expect("same length");
+            assert!(comparison.passed(), "{row:e} · {col:e}: {comparison}");
+            surprises += u32::from(got[0].is_infinite() != truth.values()[0].is_infinite());
+            infinite += u32::from(got[0].is_infinite());
+            finite += u32::from(got[0].is_finite());
+        }
+    }
+    println!("edge of the range: {infinite} infinite, {finite} finite, {surprises} otherwise than without rounding");
+    assert_eq!(infinite + finite, 64 * 8);
+    assert!(infinite > 64 && finite > 64 && surprises > 0);
+}
+
 /// Scales at the ends of their ranges: the kernels' overflow, underflow and infinities are what the f64 oracle expects.
 #[test]
 fn extreme_scales_are_within_the_bound() {
