@@ -1,5 +1,7 @@
 //! All integration tests, one binary: folders mirror `src/`.
 
+#[cfg(feature = "emulator")]
+mod emulator;
 mod format;
 mod house;
 mod layout;

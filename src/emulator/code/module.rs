@@ -7,6 +7,7 @@ use super::super::ptx::{self, ParseError};
 use super::entry::{Surroundings, code};
 use super::scope::Symbol;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Bytes of the constant bank.
 const MAX_CONST: u64 = 64 << 10;
@@ -53,9 +54,16 @@ pub struct Module {
     entries: Vec<Code>,
     variables: Vec<Variable>,
     const_bytes: u32,
+    /// The same in all clones: what a machine has loaded it knows by this.
+    identity: Arc<()>,
 }
 
 impl Module {
+    /// What clones of one module share, and no two modules do.
+    pub(in crate::emulator) fn identity(&self) -> &Arc<()> {
+        &self.identity
+    }
+
     /// Reads and decodes PTX text.
     ///
     /// # Errors

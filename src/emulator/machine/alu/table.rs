@@ -1,0 +1,456 @@
+//! Which routine serves which instruction and type.
+
+use super::super::super::ir::{Binary, BoolOp, Cmp, Mods, Pred, PrmtMode, Reg, Ternary, Ty, Unary, V32, V64};
+use super::super::super::simd::leveled;
+use super::compare as comparison;
+use super::convert;
+use super::float;
+use super::half;
+use super::int32::{self, L32};
+use super::int64::{self, L64};
+
+/// The register files of one warp.
+#[derive(Default)]
+pub(crate) struct Registers {
+    /// 32-bit file.
+    pub r32: Vec<V32>,
+    /// 64-bit file.
+    pub r64: Vec<V64>,
+    /// Predicates.
+    pub pred: Vec<u32>,
+}
+
+impl Registers {
+    #[inline(always)]
+    fn get32(&self, r: Reg) -> &L32 {
+        &self.r32[usize::from(r)].0
+    }
+
+    #[inline(always)]
+    fn get64(&self, r: Reg) -> &L64 {
+        &self.r64[usize::from(r)].0
+    }
+
+    /// Writes the active lanes of a 32-bit register.
+    #[inline(always)]
+    pub fn put32(&mut self, r: Reg, t: &L32, active: u32) {
+        let d = &mut self.r32[usize::from(r)].0;
+        if active == u32::MAX {
+            *d = *t;
+        } else {
+            *d = comparison::select32(active, t, d);
+        }
+    }
+
+    /// Writes the active lanes of a 64-bit register.
+    #[inline(always)]
+    pub fn put64(&mut self, r: Reg, t: &L64, active: u32) {
+        let d = &mut self.r64[usize::from(r)].0;
+        if active == u32::MAX {
+            *d = *t;
+        } else {
+            *d = comparison::select64(active, t, d);
+        }
+    }
+
+    /// Writes the active lanes of a predicate.
+    #[inline(always)]
+    pub fn put_pred(&mut self, p: Pred, lanes: u32, active: u32) {
+        let d = &mut self.pred[usize::from(p)];
+        *d = *d & !active | lanes & active;
+    }
+
+    #[inline(always)]
+    fn maybe32(&mut self, r: Reg, t: Option<L32>, active: u32) -> bool {
+        match t {
+            Some(t) => {
+                self.put32(r, &t, active);
+                true
+            }
+            None => false,
+        }
+    }
+
+    #[inline(always)]
+    fn maybe64(&mut self, r: Reg, t: Option<L64>, active: u32) -> bool {
+        match t {
+            Some(t) => {
+                self.put64(r, &t, active);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+#[inline(always)]
+fn is_half(ty: Ty) -> bool {
+    matches!(ty, Ty::F16 | Ty::F16x2 | Ty::BF16 | Ty::BF16x2)
+}
+
+leveled! {
+    /// `d = f(a)`; false when there is no such instruction.
+    pub(crate) fn unary(r: &mut Registers, f: Unary, ty: Ty, mods: Mods, d: Reg, a: Reg, active: u32) -> bool = unary_body
+}
+
+#[inline(always)]
+fn unary_body(r: &mut Registers, f: Unary, ty: Ty, mods: Mods, d: Reg, a: Reg, active: u32) -> bool {
+    match ty {
+        Ty::U64 | Ty::S64 | Ty::B64 if matches!(f, Unary::Popc | Unary::Clz | Unary::BfindHigh) => {
+            let t = int64::count(f, ty, r.get64(a));
+            r.maybe32(d, t, active)
+        }
+        Ty::U64 | Ty::S64 | Ty::B64 => {
+            let t = int64::unary(f, r.get64(a));
+            r.maybe64(d, t, active)
+        }
+        Ty::F64 => {
+            let t = float::unary64(f, mods, r.get64(a));
+            r.maybe64(d, t, active)
+        }
+        Ty::F32 => {
+            let t = float::unary(f, mods, r.get32(a));
+            r.maybe32(d, t, active)
+        }
+        _ if is_half(ty) => {
+            let t = half::unary(f, ty, mods, r.get32(a));
+            r.maybe32(d, t, active)
+        }
+        _ => {
+            let t = int32::unary(f, ty, r.get32(a));
+            r.maybe32(d, t, active)
+        }
+    }
+}
+
+leveled! {
+    /// `d = f(a, b)`; false when there is no such instruction. Shift amounts are in the 32-bit file; the result of
+    /// `MulWide` is twice as wide as its operands.
+    pub(crate) fn binary(r: &mut Registers, f: Binary, ty: Ty, mods: Mods, d: Reg, a: Reg, b: Reg, active: u32) -> bool = binary_body
+}
+
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+fn binary_body(r: &mut Registers, f: Binary, ty: Ty, mods: Mods, d: Reg, a: Reg, b: Reg, active: u32) -> bool {
+    match ty {
+        Ty::U32 | Ty::S32 | Ty::B32 if f == Binary::MulWide => {
+            let t = int64::mul_wide(ty, r.get32(a), r.get32(b));
+            r.maybe64(d, t, active)
+        }
+        Ty::U64 | Ty::S64 | Ty::B64 if matches!(f, Binary::Shl | Binary::Shr) => {
+            let t = int64::shift(f, ty, r.get64(a), r.get32(b));
+            r.maybe64(d, t, active)
+        }
+        Ty::U64 | Ty::S64 | Ty::B64 => {
+            let t = int64::binary(f, ty, r.get64(a), r.get64(b));
+            r.maybe64(d, t, active)
+        }
+        Ty::F64 => {
+            let t = float::binary64(f, mods, r.get64(a), r.get64(b));
+            r.maybe64(d, t, active)
+        }
+        Ty::F32 => {
+            let t = float::binary(f, mods, r.get32(a), r.get32(b));
+            r.maybe32(d, t, active)
+        }
+        Ty::S32 if mods.sat => {
+            let (x, y) = (r.get32(a), r.get32(b));
+            let t = match f {
+                Binary::Add => int32::map2(x, y, |x, y| (x as i32).saturating_add(y as i32) as u32),
+                Binary::Sub => int32::map2(x, y, |x, y| (x as i32).saturating_sub(y as i32) as u32),
+                _ => return false,
+            };
+            r.put32(d, &t, active);
+            true
+        }
+        _ if is_half(ty) => {
+            let t = half::binary(f, ty, mods, r.get32(a), r.get32(b));
+            r.maybe32(d, t, active)
+        }
+        _ => {
+            let t = int32::binary(f, ty, r.get32(a), r.get32(b));
+            r.maybe32(d, t, active)
+        }
+    }
+}
+
+leveled! {
+    /// `d = f(a, b, c)`; false when there is no such instruction. Position and length of a 64-bit `Bfe` are in the
+    /// 32-bit file, as are the factors of a 32-bit `MadWide`, whose addend and result are in the 64-bit one.
+    pub(crate) fn ternary(r: &mut Registers, f: Ternary, ty: Ty, mods: Mods, d: Reg, abc: [Reg; 3], active: u32) -> bool = ternary_body
+}
+
+#[inline(always)]
+fn ternary_body(r: &mut Registers, f: Ternary, ty: Ty, mods: Mods, d: Reg, [a, b, c]: [Reg; 3], active: u32) -> bool {
+    match (ty, f) {
+        (Ty::U32 | Ty::S32 | Ty::B32, Ternary::MadWide) => {
+            let product = int64::mul_wide(ty, r.get32(a), r.get32(b));
+            let t = product.map(|product| int64::map2(&product, r.get64(c), u64::wrapping_add));
+            r.maybe64(d, t, active)
+        }
+        (Ty::U64 | Ty::S64 | Ty::B64, Ternary::Bfe) => {
+            let t = int64::bfe(ty, r.get64(a), r.get32(b), r.get32(c));
+            r.maybe64(d, t, active)
+        }
+        (Ty::U64 | Ty::S64 | Ty::B64, _) => {
+            let t = int64::ternary(f, ty, r.get64(a), r.get64(b), r.get64(c));
+            r.maybe64(d, t, active)
+        }
+        (Ty::F64, Ternary::Fma) => {
+            let t = float::fma64(mods, r.get64(a), r.get64(b), r.get64(c));
+            r.put64(d, &t, active);
+            true
+        }
+        (Ty::F32, _) => {
+            let t = float::ternary(f, mods, r.get32(a), r.get32(b), r.get32(c));
+            r.maybe32(d, t, active)
+        }
+        _ if is_half(ty) => {
+            let t = half::ternary(f, ty, mods, r.get32(a), r.get32(b), r.get32(c));
+            r.maybe32(d, t, active)
+        }
+        _ => {
+            let t = int32::ternary(f, ty, mods.sat, r.get32(a), r.get32(b), r.get32(c));
+            r.maybe32(d, t, active)
+        }
+    }
+}
+
+leveled! {
+    /// `cvt`; false when there is no such conversion. Registers are in the files of their own types.
+    pub(crate) fn cvt(r: &mut Registers, to: Ty, from: Ty, mods: Mods, d: Reg, a: Reg, active: u32) -> bool = cvt_body
+}
+
+#[inline(always)]
+fn cvt_body(r: &mut Registers, to: Ty, from: Ty, mods: Mods, d: Reg, a: Reg, active: u32) -> bool {
+    let source = match (convert::is_wide(to), convert::is_wide(from)) {
+        (false, false) => {
+            if let Some(t) = convert::fast(to, from, mods, r.get32(a)) {
+                r.put32(d, &t, active);
+                return true;
+            }
+            widen(r.get32(a), false)
+        }
+        (true, false) => match from {
+            Ty::S32 if matches!(to, Ty::S64 | Ty::U64 | Ty::B64) && !mods.sat => {
+                let t = widen(r.get32(a), true);
+                r.put64(d, &t, active);
+                return true;
+            }
+            Ty::U32 | Ty::B32 if matches!(to, Ty::S64 | Ty::U64 | Ty::B64) => {
+                let t = widen(r.get32(a), false);
+                r.put64(d, &t, active);
+                return true;
+            }
+            _ => widen(r.get32(a), false),
+        },
+        (false, true) => {
+            if matches!((to, from), (Ty::U32 | Ty::S32 | Ty::B32, Ty::U64 | Ty::S64 | Ty::B64)) && !mods.sat {
+                let t = truncate(r.get64(a));
+                r.put32(d, &t, active);
+                return true;
+            }
+            *r.get64(a)
+        }
+        (true, true) => *r.get64(a),
+    };
+    let Some(t) = convert::slow(to, from, mods, &source) else { return false };
+    if convert::is_wide(to) {
+        r.put64(d, &t, active);
+    } else {
+        r.put32(d, &truncate(&t), active);
+    }
+    true
+}
+
+#[inline(always)]
+fn widen(a: &L32, signed: bool) -> L64 {
+    let mut t = [0; 32];
+    for i in 0..32 {
+        t[i] = if signed { a[i] as i32 as i64 as u64 } else { u64::from(a[i]) };
+    }
+    t
+}
+
+#[inline(always)]
+fn truncate(a: &L64) -> L32 {
+    let mut t = [0; 32];
+    for i in 0..32 {
+        t[i] = a[i] as u32;
+    }
+    t
+}
+
+leveled! {
+    /// Packs two f32 into one register; false when there is no such conversion.
+    pub(crate) fn cvt_pack(r: &mut Registers, to: Ty, mods: Mods, d: Reg, a: Reg, b: Reg, active: u32) -> bool = cvt_pack_body
+}
+
+#[inline(always)]
+fn cvt_pack_body(r: &mut Registers, to: Ty, mods: Mods, d: Reg, a: Reg, b: Reg, active: u32) -> bool {
+    let t = convert::pack(to, mods, r.get32(a), r.get32(b));
+    r.maybe32(d, t, active)
+}
+
+leveled! {
+    /// Lanes where a comparison holds; None when there is no such comparison.
+    pub(crate) fn compare(r: &Registers, cmp: Cmp, ty: Ty, ftz: bool, a: Reg, b: Reg) -> Option<u32> = compare_body
+}
+
+#[inline(always)]
+fn compare_body(r: &Registers, cmp: Cmp, ty: Ty, ftz: bool, a: Reg, b: Reg) -> Option<u32> {
+    if convert::is_wide(ty) {
+        comparison::compare64(cmp, ty, r.get64(a), r.get64(b))
+    } else {
+        comparison::compare32(cmp, ty, ftz, r.get32(a), r.get32(b))
+    }
+}
+
+/// Lanes where a comparison of the upper halves of packed registers holds.
+pub(crate) fn compare_upper(r: &Registers, cmp: Cmp, ty: Ty, a: Reg, b: Reg) -> Option<u32> {
+    comparison::compare_half(cmp, ty, true, r.get32(a), r.get32(b))
+}
+
+/// Combines two lane masks.
+#[inline(always)]
+pub(crate) fn combine(op: BoolOp, a: u32, b: u32) -> u32 {
+    comparison::combine(op, a, b)
+}
+
+/// `set`: writes all ones or 1.0 where `lanes` is set and zero elsewhere. `upper` are the lanes of upper halves.
+pub(crate) fn set(r: &mut Registers, dty: Ty, d: Reg, lanes: u32, upper: u32, active: u32) -> bool {
+    let (one, high) = match dty {
+        Ty::U32 | Ty::S32 | Ty::B32 => (u32::MAX, 0),
+        Ty::U16 | Ty::S16 | Ty::B16 => (0xFFFF, 0),
+        Ty::F32 => (0x3F80_0000, 0),
+        Ty::F16 => (0x3C00, 0),
+        Ty::BF16 => (0x3F80, 0),
+        Ty::F16x2 => (0x3C00, 0x3C00_0000),
+        Ty::BF16x2 => (0x3F80, 0x3F80_0000),
+        _ => return false,
+    };
+    let mut t = [0; 32];
+    for (i, lane) in t.iter_mut().enumerate() {
+        *lane = if lanes >> i & 1 == 1 { one } else { 0 } | if upper >> i & 1 == 1 { high } else { 0 };
+    }
+    r.put32(d, &t, active);
+    true
+}
+
+leveled! {
+    /// `selp`, in the file of the type.
+    pub(crate) fn selp(r: &mut Registers, ty: Ty, d: Reg, a: Reg, b: Reg, lanes: u32, active: u32) = selp_body
+}
+
+#[inline(always)]
+fn selp_body(r: &mut Registers, ty: Ty, d: Reg, a: Reg, b: Reg, lanes: u32, active: u32) {
+    if convert::is_wide(ty) {
+        let t = comparison::select64(lanes, r.get64(a), r.get64(b));
+        r.put64(d, &t, active);
+    } else {
+        let t = comparison::select32(lanes, r.get32(a), r.get32(b));
+        r.put32(d, &t, active);
+    }
+}
+
+/// Lanes where the third operand of `slct` is not negative.
+pub(crate) fn slct_lanes(r: &Registers, cty: Ty, ftz: bool, c: Reg) -> u32 {
+    comparison::slct_mask(cty, ftz, r.get32(c))
+}
+
+/// `bfi`, in the file of the type; position and length are in the 32-bit file.
+pub(crate) fn bfi(r: &mut Registers, ty: Ty, d: Reg, [a, b, pos, len]: [Reg; 4], active: u32) {
+    let (p, n) = (*r.get32(pos), *r.get32(len));
+    if convert::is_wide(ty) {
+        let (a, b) = (*r.get64(a), *r.get64(b));
+        let t = std::array::from_fn(|i| int32::bfi64(a[i], b[i], p[i], n[i]));
+        r.put64(d, &t, active);
+    } else {
+        let (a, b) = (*r.get32(a), *r.get32(b));
+        let t = std::array::from_fn(|i| int32::bfi(a[i], b[i], p[i], n[i]));
+        r.put32(d, &t, active);
+    }
+}
+
+/// `prmt` in a mode.
+pub(crate) fn prmt_mode(r: &mut Registers, mode: PrmtMode, d: Reg, [a, b, c]: [Reg; 3], active: u32) {
+    let (a, b, c) = (r.get32(a), r.get32(b), r.get32(c));
+    let t = std::array::from_fn(|i| int32::prmt_mode(mode, a[i], b[i], c[i]));
+    r.put32(d, &t, active);
+}
+
+/// Addition or subtraction with the carry flag, a predicate: in, out, or both. Subtraction's flag is the borrow.
+pub(crate) fn add_carry(r: &mut Registers, ty: Ty, sub: bool, d: Reg, a: Reg, b: Reg, carry: [Option<Pred>; 2], active: u32) {
+    let flag = carry[0].map_or(0, |p| r.pred[usize::from(p)]);
+    let mut out = 0;
+    if convert::is_wide(ty) {
+        let (a, b) = (r.get64(a), r.get64(b));
+        let t = std::array::from_fn(|i| {
+            let (sum, over) = step(a[i], b[i], sub, flag >> i & 1 == 1);
+            out |= u32::from(over) << i;
+            sum
+        });
+        r.put64(d, &t, active);
+    } else {
+        let (a, b) = (r.get32(a), r.get32(b));
+        let t = std::array::from_fn(|i| {
+            let wide = |x: u32| u64::from(x) << 32;
+            // In the upper half of 64 bits, with the flag at its foot.
+            let foot = u64::from(flag >> i & 1) << 32;
+            let (sum, over) = step(wide(a[i]), wide(b[i]), sub, false);
+            let (sum, again) = step(sum, foot, sub, false);
+            out |= u32::from(over | again) << i;
+            (sum >> 32) as u32
+        });
+        r.put32(d, &t, active);
+    }
+    if let Some(p) = carry[1] {
+        r.put_pred(p, out, active);
+    }
+}
+
+fn step(x: u64, y: u64, sub: bool, flag: bool) -> (u64, bool) {
+    let ((z, first), flag) = (if sub { x.overflowing_sub(y) } else { x.overflowing_add(y) }, u64::from(flag));
+    let (z, second) = if sub { z.overflowing_sub(flag) } else { z.overflowing_add(flag) };
+    (z, first | second)
+}
+
+leveled! {
+    /// Lane addresses `base + offset`, and over the active lanes their least, their greatest and the union of their bits.
+    pub(crate) fn addresses(r: &Registers, base: Reg, wide: bool, offset: i64, active: u32, out: &mut L64) -> [u64; 3] = addresses_body
+}
+
+#[inline(always)]
+fn addresses_body(r: &Registers, base: Reg, wide: bool, offset: i64, active: u32, out: &mut L64) -> [u64; 3] {
+    if wide {
+        let a = r.get64(base);
+        for i in 0..32 {
+            out[i] = a[i].wrapping_add(offset as u64);
+        }
+    } else {
+        let a = r.get32(base);
+        for i in 0..32 {
+            out[i] = u64::from(a[i].wrapping_add(offset as u32));
+        }
+    }
+    let (mut low, mut high, mut bits) = (u64::MAX, 0, 0);
+    for i in 0..32 {
+        let on = active >> i & 1 == 1;
+        low = low.min(if on { out[i] } else { u64::MAX });
+        high = high.max(if on { out[i] } else { 0 });
+        bits |= if on { out[i] } else { 0 };
+    }
+    [low, high, bits]
+}
+
+/// One f32 sum.
+pub(crate) fn float_add(x: u32, y: u32) -> u32 {
+    float::bits(f32::from_bits(x) + f32::from_bits(y))
+}
+
+/// One sum of halves, or of two pairs.
+pub(crate) fn half_add(ty: Ty, x: u32, y: u32) -> Option<u32> {
+    use super::super::super::ir::Round;
+    let mods = Mods { round: Round::Nearest, ftz: false, sat: false, relu: false, nan: false };
+    half::binary(Binary::Add, ty, mods, &[x; 32], &[y; 32]).map(|t| t[0])
+}

@@ -1,0 +1,115 @@
+//! `atom` and `red` (PTX ISA §9.7.13.5, §9.7.13.7): lanes one after the other, in order.
+
+use super::super::fault::{Fault, FaultKind};
+use super::super::ir::{Addr, AtomOp, Reg, Space, Ty};
+use super::access::bytes_of;
+use super::alu::{float_add, half_add};
+use super::memory::{SHARED_WINDOW, WINDOW};
+use super::run::Run;
+use super::words::Words;
+
+impl Run<'_> {
+    /// Read-modify-write by every active lane.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn atomic(&mut self, op: AtomOp, space: Space, ty: Ty, d: Option<Reg>, addr: Addr, b: Reg, c: Reg, active: u32) -> Result<(), Fault> {
+        let lanes = self.lanes(addr, active);
+        let size = bytes_of(ty);
+        let launch = self.launch;
+        self.warp.polls += 1;
+        for lane in (0..32).filter(|i| active >> i & 1 == 1) {
+            let at = lanes.at[lane];
+            if at % size as u64 != 0 {
+                let text = format!("misaligned atomic of {size} bytes at {at:#x}");
+                return Err(self.fault(FaultKind::Misaligned, text, 1 << lane).at_address(at));
+            }
+            let regs = &self.warp.regs;
+            let (b, c) = if size == 8 {
+                (regs.r64[usize::from(b)].0[lane], regs.r64[usize::from(c)].0[lane])
+            } else {
+                (u64::from(regs.r32[usize::from(b)].0[lane]), u64::from(regs.r32[usize::from(c)].0[lane]))
+            };
+            let shared = match space {
+                Space::Shared => Some(at),
+                Space::Generic => Some(at.wrapping_sub(SHARED_WINDOW)).filter(|at| *at < WINDOW),
+                _ => None,
+            };
+            let old = match shared {
+                Some(at) => {
+                    let len = self.cta.shared.len() as u64;
+                    if at.checked_add(size as u64).is_none_or(|end| end > len) {
+                        let text = format!("atomic of {size} bytes at {at:#x} is past the end of shared memory of the block ({len} bytes)");
+                        return Err(self.fault(FaultKind::OutOfBounds, text, 1 << lane).at_address(at));
+                    }
+                    update(&mut self.cta.shared, at as usize, op, ty, b, c)
+                }
+                None => {
+                    let found = launch.memory.index_of(at).map(|i| &*launch.memory.allocations[i]);
+                    let Some((allocation, offset)) = found.and_then(|a| Some((a, a.offset(at, size)?))) else {
+                        let text = format!("atomic of {size} bytes at global address {at:#x}: {}", launch.memory.describe(at, size));
+                        return Err(self.fault(FaultKind::OutOfBounds, text, 1 << lane).at_address(at));
+                    };
+                    update(allocation, offset, op, ty, b, c)
+                }
+            };
+            let Some(old) = old else { return Err(self.unknown()) };
+            if let Some(d) = d {
+                if size == 8 {
+                    self.warp.regs.r64[usize::from(d)].0[lane] = old;
+                } else {
+                    self.warp.regs.r32[usize::from(d)].0[lane] = old as u32;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One lane's operation; None when there is no such one.
+fn update(mut m: impl Words, at: usize, op: AtomOp, ty: Ty, b: u64, c: u64) -> Option<u64> {
+    combine(op, ty, 0, b, c)?;
+    let f = |old: u64| combine(op, ty, old, b, c).unwrap_or(old);
+    Some(match bytes_of(ty) {
+        8 => m.update64(at, f),
+        4 => u64::from(m.update32(at, |old| f(u64::from(old)) as u32)),
+        2 => {
+            // Within the word that holds it.
+            let shift = 8 * (at % 4);
+            let inside = |word: u32| u64::from(word >> shift & 0xFFFF);
+            let old = m.update32(at & !3, |word| word & !(0xFFFF << shift) | ((f(inside(word)) as u32 & 0xFFFF) << shift));
+            inside(old)
+        }
+        _ => return None,
+    })
+}
+
+/// The value that replaces `old`.
+fn combine(op: AtomOp, ty: Ty, old: u64, b: u64, c: u64) -> Option<u64> {
+    let (old32, b32) = (old as u32, b as u32);
+    Some(match (op, ty) {
+        (AtomOp::Exch, _) => b,
+        (AtomOp::Cas, _) => {
+            let bits = 8 * bytes_of(ty) as u32;
+            let low = |x: u64| x << (64 - bits);
+            if low(old) == low(b) { c } else { old }
+        }
+        (AtomOp::And, _) => old & b,
+        (AtomOp::Or, _) => old | b,
+        (AtomOp::Xor, _) => old ^ b,
+        (AtomOp::Add, Ty::F32) => u64::from(float_add(old32, b32)),
+        (AtomOp::Add, Ty::F64) => (f64::from_bits(old) + f64::from_bits(b)).to_bits(),
+        (AtomOp::Add, Ty::F16 | Ty::F16x2 | Ty::BF16 | Ty::BF16x2) => u64::from(half_add(ty, old32, b32)?),
+        (AtomOp::Add, Ty::U32 | Ty::S32) => u64::from(old32.wrapping_add(b32)),
+        (AtomOp::Add, Ty::U64 | Ty::S64) => old.wrapping_add(b),
+        (AtomOp::Inc, Ty::U32) => u64::from(if old32 >= b32 { 0 } else { old32 + 1 }),
+        (AtomOp::Dec, Ty::U32) => u64::from(if old32 == 0 || old32 > b32 { b32 } else { old32 - 1 }),
+        (AtomOp::Min, Ty::U32) => u64::from(old32.min(b32)),
+        (AtomOp::Max, Ty::U32) => u64::from(old32.max(b32)),
+        (AtomOp::Min, Ty::S32) => u64::from((old32 as i32).min(b32 as i32) as u32),
+        (AtomOp::Max, Ty::S32) => u64::from((old32 as i32).max(b32 as i32) as u32),
+        (AtomOp::Min, Ty::U64) => old.min(b),
+        (AtomOp::Max, Ty::U64) => old.max(b),
+        (AtomOp::Min, Ty::S64) => (old as i64).min(b as i64) as u64,
+        (AtomOp::Max, Ty::S64) => (old as i64).max(b as i64) as u64,
+        _ => return None,
+    })
+}

@@ -1,0 +1,192 @@
+//! A block: takes turns among its warps, releases barriers, and lands copies when no warp can go on.
+
+use super::super::copy::mbarrier;
+use super::super::fault::{Fault, FaultKind};
+use super::counters::Tally;
+use super::cta::Cta;
+use super::interpret::Stop;
+use super::run::{Launch, Run, site};
+use super::tensor::report;
+use super::warp::{State, Warp};
+use super::words::Bytes;
+
+/// Rounds over the warps that a block runs before other blocks get a turn, even if it does not poll.
+const ROUNDS: u32 = 256;
+
+/// How a block's turn ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// The block is done.
+    Finished,
+    /// It polls for what other blocks must do, or has run long.
+    Unfinished,
+}
+
+/// A block that runs, is between two turns, or waits to be used again.
+#[derive(Default)]
+pub(crate) struct Block {
+    warps: Vec<Warp>,
+    cta: Cta,
+}
+
+impl Block {
+    /// Makes the block ready to run at this index of the grid.
+    pub fn start(&mut self, launch: &Launch<'_>, index: u64) {
+        let threads = launch.threads();
+        let [x, y, _] = launch.grid.map(|n| u64::from(n.max(1)));
+        let cta = &mut self.cta;
+        cta.index = [(index % x) as u32, (index / x % y) as u32, (index / x / y) as u32];
+        if cta.shared.len() == launch.total_shared as usize {
+            cta.shared.fill(0xFF);
+        } else {
+            cta.shared = Bytes::new(launch.total_shared as usize, 0xFF);
+        }
+        let local = launch.code.local_bytes.next_multiple_of(16) as usize * threads.next_multiple_of(32) as usize;
+        if cta.local.len() != local {
+            cta.local = Bytes::new(local, 0xFF);
+        }
+        cta.barriers = Default::default();
+        (cta.barrier_moved, cta.live, cta.asynchronous) = (false, threads, 0);
+        cta.bulk = Default::default();
+        self.warps.resize_with(threads.div_ceil(32) as usize, Warp::default);
+        for (i, warp) in self.warps.iter_mut().enumerate() {
+            let lanes = (threads - 32 * i as u32).min(32);
+            warp.start(launch.code, &launch.addresses, i as u32, u32::MAX >> (32 - lanes));
+        }
+    }
+
+    /// Runs the block until it is done or others should have a turn.
+    pub fn turn(&mut self, launch: &Launch<'_>, tally: &mut Tally) -> Result<Turn, Fault> {
+        for _ in 0..ROUNDS {
+            let (mut alive, mut moved, mut spinning) = (false, false, false);
+            for i in 0..self.warps.len() {
+                let warp = &mut self.warps[i];
+                if warp.live == 0 {
+                    continue;
+                }
+                alive = true;
+                warp.retry(|state| matches!(state, State::Mbarrier { .. }));
+                let before = warp.steps;
+                let mut run = Run { launch, cta: &mut self.cta, warp, tally, pc: 0, mask: 0 };
+                match run.warp()? {
+                    Stop::Spinning => spinning = true,
+                    Stop::Done | Stop::Blocked | Stop::Slice => moved |= warp.steps != before,
+                }
+                if self.cta.barrier_moved {
+                    self.cta.barrier_moved = false;
+                    moved |= self.release(tally);
+                }
+            }
+            if !alive {
+                tally.blocks += 1;
+                return Ok(Turn::Finished);
+            }
+            if !moved && !self.land(launch)? {
+                return if spinning { Ok(Turn::Unfinished) } else { Err(self.deadlock(launch)) };
+            }
+        }
+        Ok(Turn::Unfinished)
+    }
+
+    /// Lets go on who waits at a barrier that is complete.
+    fn release(&mut self, tally: &mut Tally) -> bool {
+        let mut any = false;
+        for id in 0..self.cta.barriers.len() {
+            let barrier = self.cta.barriers[id];
+            let wanted = if barrier.count == 0 { self.cta.live } else { barrier.count };
+            if barrier.arrived == 0 || barrier.arrived < wanted {
+                continue;
+            }
+            any = true;
+            tally.barriers += 1;
+            for warp in &mut self.warps {
+                let Warp { fragments, regs, .. } = &mut *warp;
+                for fragment in fragments.iter_mut() {
+                    let State::Barrier { id: at, red } = fragment.state else { continue };
+                    if usize::from(at) != id {
+                        continue;
+                    }
+                    fragment.state = State::Ready;
+                    if let Some((op, d32, dp)) = red {
+                        let value = barrier.reduction(op);
+                        if let Some(d) = d32 {
+                            regs.put32(d, &[value; 32], fragment.mask);
+                        }
+                        if let Some(d) = dp {
+                            regs.put_pred(d, if value != 0 { u32::MAX } else { 0 }, fragment.mask);
+                        }
+                    }
+                }
+                warp.rejoin();
+            }
+            self.cta.barriers[id] = Default::default();
+        }
+        let arrived = |warp: &Warp| warp.cluster_arrived == warp.live;
+        if self.warps.iter().any(|warp| warp.cluster_arrived != 0) && self.warps.iter().all(arrived) {
+            any = true;
+            tally.barriers += 1;
+            for warp in &mut self.warps {
+                warp.cluster_arrived = 0;
+                warp.retry(|state| state == State::Cluster);
+                warp.rejoin();
+            }
+        }
+        any
+    }
+
+    /// Lands one copy that somebody may wait for; false when there is none.
+    fn land(&mut self, launch: &Launch<'_>) -> Result<bool, Fault> {
+        if let Some(copy) = self.cta.bulk.take(0) {
+            let landed = copy.land(self.cta.shared.as_mut_slice(), &launch.memory);
+            landed.map_err(|p| report(launch, &p, copy.inst, self.cta.index, copy.warp, 0))?;
+            return Ok(true);
+        }
+        for warp in &mut self.warps {
+            let landed = warp.copies.land_arrivals(self.cta.shared.as_mut_slice(), &launch.memory);
+            let at = warp.fragments.first().map_or(0, |f| f.pc);
+            if landed.map_err(|p| report(launch, &p, at, self.cta.index, warp.index, 0))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Who waits where.
+    #[cold]
+    fn deadlock(&self, launch: &Launch<'_>) -> Fault {
+        let mut text = String::from("deadlock: no warp of the block can go on");
+        let mut first = None;
+        for warp in &self.warps {
+            for fragment in &warp.fragments {
+                // Lanes that wait for others' arrival stand behind their instruction already.
+                let (pc, what) = match fragment.state {
+                    State::Barrier { id, .. } => {
+                        let barrier = self.cta.barriers[usize::from(id)];
+                        let wanted = if barrier.count == 0 { self.cta.live } else { barrier.count };
+                        (fragment.pc.saturating_sub(1), format!("barrier {id}, where {} of {wanted} threads have arrived", barrier.arrived))
+                    }
+                    State::Cluster => (fragment.pc.saturating_sub(1), "the cluster barrier".into()),
+                    State::WarpSync { mask } => (fragment.pc.saturating_sub(1), format!("lanes {mask:#010x} of its warp")),
+                    State::Converge { missing } => (fragment.pc, format!("lanes {missing:#010x} of its warp")),
+                    State::Mbarrier { address } => (fragment.pc, mbarrier::describe(self.cta.shared.as_slice(), address)),
+                    State::Ready => (fragment.pc, "its turn".into()),
+                };
+                let place = site(launch.code, pc, self.cta.index, warp.index, fragment.mask);
+                let source = place.source.as_ref().map_or(String::new(), |(file, line)| format!(", {file}:{line}"));
+                let lanes = super::super::fault::lanes_text(fragment.mask);
+                text += &format!("\n  warp {}, {lanes}, waits for {what} (`{}`{source})", warp.index, place.instruction);
+                first.get_or_insert(place);
+            }
+        }
+        let mut fault = Fault::new(FaultKind::Deadlock, text);
+        fault.site = first.map(Box::new);
+        fault
+    }
+
+    /// Where the block stands, for the report of a kernel that does not end.
+    pub fn place(&self, launch: &Launch<'_>) -> Option<super::super::fault::Site> {
+        let warp = self.warps.iter().find(|warp| warp.live != 0)?;
+        let fragment = warp.fragments.first()?;
+        Some(site(launch.code, fragment.pc, self.cta.index, warp.index, fragment.mask))
+    }
+}

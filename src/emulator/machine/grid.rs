@@ -1,0 +1,138 @@
+//! A grid: workers run blocks to their ends, and give turns to a resident set of those that wait for each other.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::super::fault::{Fault, FaultKind};
+use super::block::{Block, Turn};
+use super::counters::Tally;
+use super::run::Launch;
+
+/// What workers share.
+struct Shared<'a> {
+    launch: &'a Launch<'a>,
+    /// Blocks that exist at once, at most: those that the device would have resident.
+    resident: usize,
+    step_limit: u64,
+    steps: AtomicU64,
+    stopped: AtomicBool,
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    /// The next block of the grid to start.
+    next: u64,
+    /// Blocks between two turns, the one that waits longest first.
+    parked: VecDeque<Box<Block>>,
+    /// Blocks that a worker runs now.
+    running: usize,
+    /// The last block taken was a new one: the next is an old one, if there is any.
+    took_new: bool,
+    fault: Option<Fault>,
+}
+
+/// Runs a whole grid with this many workers of the pool (or, with one, on the calling thread).
+pub(crate) fn run(launch: &Launch<'_>, resident: u32, step_limit: u64, pool: Option<&rayon::ThreadPool>, workers: usize, count: bool) -> Result<Tally, Fault> {
+    let shared = Shared {
+        launch,
+        resident: resident.max(1) as usize,
+        step_limit,
+        steps: AtomicU64::new(0),
+        stopped: AtomicBool::new(false),
+        queue: Mutex::default(),
+        changed: Condvar::new(),
+    };
+    let total = Mutex::new(Tally::new(launch.code, count));
+    let work = || {
+        let tally = shared.work(count);
+        total.lock().unwrap_or_else(PoisonError::into_inner).merge(&tally);
+    };
+    let workers = workers.min(usize::try_from(launch.blocks()).unwrap_or(usize::MAX));
+    match pool {
+        Some(pool) if workers > 1 => pool.scope(|scope| (0..workers).for_each(|_| scope.spawn(|_| work()))),
+        _ => work(),
+    }
+    let queue = shared.queue.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match queue.fault {
+        Some(fault) => Err(fault),
+        None => Ok(total.into_inner().unwrap_or_else(PoisonError::into_inner)),
+    }
+}
+
+impl Shared<'_> {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One worker: blocks, until there are none left.
+    fn work(&self, count: bool) -> Tally {
+        let mut tally = Tally::new(self.launch.code, count);
+        let mut spare = None;
+        while let Some(mut block) = self.take(&mut spare) {
+            let before = tally.warp_instructions;
+            let turn = block.turn(self.launch, &mut tally);
+            let ran = tally.warp_instructions - before;
+            let steps = self.steps.fetch_add(ran, Ordering::Relaxed) + ran;
+            let mut queue = self.lock();
+            queue.running -= 1;
+            match turn {
+                Ok(Turn::Finished) => spare = Some(block),
+                Ok(Turn::Unfinished) if steps > self.step_limit => self.stop(&mut queue, endless(self, &block, steps)),
+                Ok(Turn::Unfinished) => queue.parked.push_back(block),
+                Err(fault) => self.stop(&mut queue, fault),
+            }
+            self.changed.notify_all();
+        }
+        tally
+    }
+
+    fn stop(&self, queue: &mut Queue, fault: Fault) {
+        queue.fault.get_or_insert(fault);
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// The next block to give a turn to: new ones and parked ones by turns, no more at once than are resident.
+    fn take(&self, spare: &mut Option<Box<Block>>) -> Option<Box<Block>> {
+        let mut queue = self.lock();
+        loop {
+            if self.stopped.load(Ordering::Relaxed) {
+                return None;
+            }
+            let room = queue.parked.len() + queue.running < self.resident;
+            let new = queue.next < self.launch.blocks() && room;
+            if new && (!queue.took_new || queue.parked.is_empty()) {
+                let index = queue.next;
+                queue.next += 1;
+                queue.running += 1;
+                queue.took_new = true;
+                drop(queue);
+                let mut block = spare.take().unwrap_or_default();
+                block.start(self.launch, index);
+                return Some(block);
+            }
+            if let Some(block) = queue.parked.pop_front() {
+                queue.running += 1;
+                queue.took_new = false;
+                return Some(block);
+            }
+            if queue.running == 0 {
+                return None;
+            }
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+#[cold]
+fn endless(shared: &Shared<'_>, block: &Block, steps: u64) -> Fault {
+    let text = format!(
+        "the kernel does not end: {steps} warp instructions have run, the limit is {} (a block that stands here goes on)",
+        shared.step_limit
+    );
+    let mut fault = Fault::new(FaultKind::StepLimit, text);
+    fault.site = block.place(shared.launch).map(Box::new);
+    fault
+}

@@ -1,0 +1,134 @@
+//! What an instruction sees while it runs, and the report when it fails.
+
+use super::super::arch::Arch;
+use super::super::fault::{Fault, FaultKind, Site};
+use super::super::ir::{Code, PredSrc, Reg};
+use super::super::simd::Level;
+use super::counters::{Count, Tally};
+use super::cta::Cta;
+use super::memory::Snapshot;
+use super::tensor::AsyncOrder;
+use super::warp::Warp;
+use super::words::Bytes;
+
+/// What all blocks of a launch share.
+pub(crate) struct Launch<'a> {
+    /// The kernel.
+    pub code: &'a Code,
+    /// Grid in blocks.
+    pub grid: [u32; 3],
+    /// Block in threads.
+    pub block: [u32; 3],
+    /// Dynamic shared memory in bytes.
+    pub dynamic_shared: u32,
+    /// All shared memory of a block in bytes.
+    pub total_shared: u32,
+    /// The parameter block.
+    pub params: Bytes,
+    /// Global memory.
+    pub memory: Snapshot,
+    /// Registers of the 64-bit file that hold addresses of module variables.
+    pub addresses: Vec<(Reg, u64)>,
+    /// Device address of the module's constant bank.
+    pub const_base: u64,
+    /// Vector instructions to use.
+    pub level: Level,
+    /// The modelled device.
+    pub arch: Arch,
+    /// When asynchronous operations take effect.
+    pub async_order: AsyncOrder,
+}
+
+impl Launch<'_> {
+    /// Threads of a block.
+    pub fn threads(&self) -> u32 {
+        self.block.iter().product()
+    }
+
+    /// Blocks of the grid.
+    pub fn blocks(&self) -> u64 {
+        self.grid.iter().map(|n| u64::from(*n)).product()
+    }
+}
+
+/// One warp while it runs.
+pub(crate) struct Run<'a> {
+    /// The launch.
+    pub launch: &'a Launch<'a>,
+    /// Its block.
+    pub cta: &'a mut Cta,
+    /// The warp.
+    pub warp: &'a mut Warp,
+    /// Counters.
+    pub tally: &'a mut Tally,
+    /// The instruction that runs.
+    pub pc: u32,
+    /// Lanes of the fragment that runs.
+    pub mask: u32,
+}
+
+impl Run<'_> {
+    /// The count of the current instruction, if somebody asked.
+    #[inline(always)]
+    pub fn count(&mut self) -> Option<&mut Count> {
+        if self.tally.counts.is_empty() {
+            return None;
+        }
+        let at = self.launch.code.insts.get(self.pc as usize)?.at;
+        self.tally.counts.get_mut(at as usize)
+    }
+
+    /// Lanes where a predicate operand holds.
+    #[inline(always)]
+    pub fn lanes_of(&self, p: PredSrc) -> u32 {
+        let lanes = self.warp.regs.pred[usize::from(p.pred)];
+        if p.negated { !lanes } else { lanes }
+    }
+
+    /// A 32-bit register of one lane.
+    #[inline(always)]
+    pub fn lane32(&self, r: Reg, lane: usize) -> u32 {
+        self.warp.regs.r32[usize::from(r)].0[lane & 31]
+    }
+
+    /// A 32-bit register that must hold the same in all active lanes.
+    pub fn uniform32(&self, r: Reg, active: u32, what: &str) -> Result<u32, Fault> {
+        let values = &self.warp.regs.r32[usize::from(r)].0;
+        let first = values[active.trailing_zeros() as usize & 31];
+        match (0..32).find(|i| active >> i & 1 == 1 && values[*i] != first) {
+            None => Ok(first),
+            Some(lane) => {
+                let text = format!("{what} differs between lanes: {first} and, in lane {lane}, {}", values[lane]);
+                Err(self.fault(FaultKind::Divergence, text, active))
+            }
+        }
+    }
+
+    /// A report about these lanes at the current instruction.
+    #[cold]
+    pub fn fault(&self, kind: FaultKind, message: String, lanes: u32) -> Fault {
+        let mut fault = Fault::new(kind, message);
+        fault.site = Some(Box::new(site(self.launch.code, self.pc, self.cta.index, self.warp.index, lanes)));
+        fault
+    }
+
+    /// The report of an instruction that the interpreter has no routine for.
+    #[cold]
+    pub fn unknown(&self) -> Fault {
+        self.fault(FaultKind::Unsupported, "this form of the instruction is not supported".into(), 0)
+    }
+}
+
+/// Where a warp stands.
+pub(crate) fn site(code: &Code, pc: u32, block: [u32; 3], warp: u32, lanes: u32) -> Site {
+    let at = code.insts.get(pc as usize).and_then(|inst| code.lines.get(inst.at as usize));
+    Site {
+        kernel: code.name.clone(),
+        instruction: at.map_or(String::new(), |at| at.text.clone()),
+        ptx_line: at.map_or(0, |at| at.ptx_line),
+        source: at.and_then(|at| Some((code.files.get(at.file? as usize)?.clone(), at.line))),
+        block,
+        warp,
+        lanes,
+    }
+}

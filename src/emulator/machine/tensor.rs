@@ -1,0 +1,370 @@
+//! Tensor cores and asynchronous copies: fetches operands, calls `emulator::tensor` and `emulator::copy`, and decides
+//! when what is asynchronous lands.
+
+use super::super::copy::{BulkTarget, CpAsync, GlobalMemory, Problem, ProblemKind, mbarrier};
+use super::super::fault::{Fault, FaultKind};
+use super::super::ir::{Addr, MmaKind, Op, Pred, Reg, Space, V32};
+use super::super::tensor;
+use super::counters::{sectors, wavefronts};
+use super::interpret::Flow;
+use super::memory::{PARAM_WINDOW, SHARED_WINDOW, Snapshot, WINDOW};
+use super::run::{Launch, Run, site};
+use super::warp::State;
+
+impl GlobalMemory for Snapshot {
+    fn check(&self, address: u64, size: u64) -> Result<(), Problem> {
+        let inside = self.index_of(address).and_then(|i| self.allocations[i].offset(address, usize::try_from(size).ok()?));
+        if inside.is_some() { Ok(()) } else { Err(outside(self, address, size)) }
+    }
+
+    fn read(&self, address: u64, out: &mut [u8]) -> Result<(), Problem> {
+        if Snapshot::read(self, address, out) { Ok(()) } else { Err(outside(self, address, out.len() as u64)) }
+    }
+}
+
+#[cold]
+fn outside(memory: &Snapshot, address: u64, size: u64) -> Problem {
+    let text = memory.describe(address, usize::try_from(size).unwrap_or(usize::MAX));
+    let what = format!("read of {size} bytes at global address {address:#x}: {text}");
+    Problem { kind: ProblemKind::OutOfBounds, space: Space::Global, address, size, lane: None, what }
+}
+
+/// When asynchronous operations take effect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AsyncOrder {
+    /// As late as is legal, so that a missing wait shows in the result.
+    #[default]
+    Late,
+    /// When they are issued, so that an overwrite that comes too early shows.
+    Early,
+    /// Some at their issue and some late, by a generator with this seed.
+    Random(u64),
+}
+
+impl AsyncOrder {
+    /// Does the `n`-th operation of this block land at once?
+    fn early(self, block: [u32; 3], n: u64) -> bool {
+        match self {
+            AsyncOrder::Late => false,
+            AsyncOrder::Early => true,
+            AsyncOrder::Random(seed) => {
+                let mut x = seed ^ n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                for part in block {
+                    x = (x ^ u64::from(part)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+                    x ^= x >> 29;
+                }
+                x >> 40 & 1 == 1
+            }
+        }
+    }
+}
+
+/// The report of a problem at an instruction.
+pub(super) fn report(launch: &Launch<'_>, problem: &Problem, pc: u32, block: [u32; 3], warp: u32, lanes: u32) -> Fault {
+    let kind = match problem.kind {
+        ProblemKind::OutOfBounds => FaultKind::OutOfBounds,
+        ProblemKind::Misaligned => FaultKind::Misaligned,
+        ProblemKind::Mbarrier | ProblemKind::Operand => FaultKind::Barrier,
+        _ => FaultKind::Unsupported,
+    };
+    let mut fault = Fault::new(kind, problem.what.clone());
+    let lanes = problem.lane.map_or(lanes, |lane| 1 << (lane & 31));
+    fault.site = Some(Box::new(site(launch.code, pc, block, warp, lanes)));
+    if matches!(kind, FaultKind::OutOfBounds | FaultKind::Misaligned) { fault.at_address(problem.address) } else { fault }
+}
+
+impl Run<'_> {
+    fn problem(&self, problem: &Problem, active: u32) -> Fault {
+        report(self.launch, problem, self.pc, self.cta.index, self.warp.index, active)
+    }
+
+    /// The way to wait when lanes that an `.aligned` instruction needs are elsewhere.
+    fn together(&self, active: u32) -> Result<Option<Flow>, Fault> {
+        let missing = self.warp.live & !active;
+        if missing == 0 {
+            return Ok(None);
+        }
+        if missing & self.mask != 0 {
+            let text = format!("the whole warp is needed, but the guard leaves out {}", super::super::fault::lanes_text(missing & self.mask));
+            return Err(self.fault(FaultKind::Divergence, text, active));
+        }
+        Ok(Some(Flow::Again(State::Converge { missing })))
+    }
+
+    fn lands_now(&mut self) -> bool {
+        self.cta.asynchronous += 1;
+        self.launch.async_order.early(self.cta.index, self.cta.asynchronous)
+    }
+
+    /// Shared-memory addresses of an operand: offsets, also where generic addresses are given.
+    fn shared_lanes(&self, addr: Addr, active: u32) -> [u64; 32] {
+        let lanes = self.lanes(addr, active);
+        lanes.at.map(|at| if at.wrapping_sub(SHARED_WINDOW) < WINDOW { at - SHARED_WINDOW } else { at })
+    }
+
+    fn tally_shared(&mut self, at: &[u64; 32], active: u32, bytes: u64) {
+        if let Some(count) = self.count() {
+            let (passes, ideal) = wavefronts(at, active, bytes);
+            count.wavefronts += passes;
+            count.wavefronts_ideal += ideal;
+        }
+    }
+
+    fn tally_macs(&mut self, kind: MmaKind, warps: u64) {
+        if let Some(count) = self.count() {
+            count.tensor_macs += u64::from(kind.m) * u64::from(kind.n) * u64::from(kind.k) / warps;
+        }
+    }
+
+    /// Executes a tensor-core or copy instruction.
+    pub(super) fn tensor(&mut self, op: &Op, active: u32) -> Result<Flow, Fault> {
+        match *op {
+            Op::Mma(ref op) => {
+                if let Some(wait) = self.together(active)? {
+                    return Ok(wait);
+                }
+                self.tally_macs(op.kind, 1);
+                tensor::mma(self.launch.level, &mut self.warp.regs.r32, op).map_err(|p| self.problem(&p, active))?;
+            }
+            Op::Ldmatrix { trans, num, d, addr } => {
+                if let Some(wait) = self.together(active)? {
+                    return Ok(wait);
+                }
+                let rows = self.matrix_rows(addr, num, active);
+                let loaded = tensor::ldmatrix(self.cta.shared.as_slice(), &rows, num, trans).map_err(|p| self.problem(&p, active))?;
+                for (d, value) in d.iter().zip(&loaded).take(usize::from(num)) {
+                    self.warp.regs.put32(*d, &value.0, active);
+                }
+            }
+            Op::Stmatrix { trans, num, s, addr } => {
+                if let Some(wait) = self.together(active)? {
+                    return Ok(wait);
+                }
+                let rows = self.matrix_rows(addr, num, active);
+                let regs = &self.warp.regs.r32;
+                let values: [V32; 4] = s.map(|s| regs.get(usize::from(s)).copied().unwrap_or(V32([0; 32])));
+                tensor::stmatrix(self.cta.shared.as_mut_slice(), &rows, num, trans, values.each_ref())
+                    .map_err(|p| self.problem(&p, active))?;
+            }
+            Op::CpAsync { size, dst, src, src_size } => self.cp_async(size, dst, src, src_size, active)?,
+            Op::CpAsyncCommit => self.warp.copies.commit(active),
+            Op::CpAsyncWait { pending } => {
+                let (shared, memory) = (self.cta.shared.as_mut_slice(), &self.launch.memory);
+                let landed = self.warp.copies.wait_group(active, pending, shared, memory);
+                landed.map_err(|p| self.problem(&p, active))?;
+            }
+            Op::CpAsyncWaitAll => {
+                let landed = self.warp.copies.wait_all(active, self.cta.shared.as_mut_slice(), &self.launch.memory);
+                landed.map_err(|p| self.problem(&p, active))?;
+            }
+            Op::CpAsyncMbarrierArrive { noinc, addr } => {
+                let at = self.shared_lanes(addr, active);
+                for lane in (0..32).filter(|i| active >> i & 1 == 1) {
+                    let arrived = self.warp.copies.arrive(lane, at[lane] as u32, noinc, self.cta.shared.as_mut_slice());
+                    arrived.map_err(|p| self.problem(&p, active))?;
+                }
+            }
+            Op::TmaLoad { dims, dst, map, coords, mbar, multicast } => return self.tma(dims, dst, map, coords, mbar, multicast, active),
+            Op::BulkLoad { dst, src, bytes, mbar } => {
+                let (dst, mbar) = (self.shared_lanes(dst, active), self.shared_lanes(mbar, active));
+                let src = self.lanes(src, active);
+                for lane in (0..32).filter(|i| active >> i & 1 == 1) {
+                    let target = self.target(dst[lane], mbar[lane]);
+                    let bytes = self.lane32(bytes, lane);
+                    let issued = self.cta.bulk.issue_plain(target, src.at[lane], bytes, self.cta.shared.len(), &self.launch.memory);
+                    issued.map_err(|p| self.problem(&p.at_lane(lane), active))?;
+                    self.land_if_early()?;
+                }
+            }
+            Op::Wgmma(ref op) => {
+                if let Some(wait) = self.together(active)? {
+                    return Ok(wait);
+                }
+                let scale = self.lanes_of(op.scale_d) & active;
+                self.tally_macs(op.kind, 4);
+                let regs = &self.warp.regs;
+                let issued = self.warp.products.issue(self.pc, op, self.warp.index, &regs.r32, &regs.r64, scale != 0);
+                issued.map_err(|p| self.problem(&p, active))?;
+                if self.lands_now() {
+                    self.land_products(None)?;
+                }
+            }
+            Op::WgmmaFence => {}
+            Op::WgmmaCommit => self.warp.products.commit(),
+            Op::WgmmaWait { pending } => self.land_products(Some(pending))?,
+            _ => return self.mbarrier(op, active),
+        }
+        Ok(Flow::Next)
+    }
+
+    fn matrix_rows(&mut self, addr: Addr, num: u8, active: u32) -> [u32; 32] {
+        let at = self.shared_lanes(addr, active);
+        if !self.tally.counts.is_empty() {
+            let lanes = (u64::from(u32::MAX) >> (32 - 8 * u32::from(num.clamp(1, 4)))) as u32;
+            self.tally_shared(&at, lanes, 16);
+        }
+        at.map(|at| at as u32)
+    }
+
+    fn cp_async(&mut self, size: u8, dst: Addr, src: Addr, src_size: Option<Reg>, active: u32) -> Result<(), Fault> {
+        let dst = self.shared_lanes(dst, active);
+        let src = self.lanes(src, active);
+        let taken = |run: &Run<'_>, lane: usize| src_size.map_or(u32::from(size), |r| run.lane32(r, lane));
+        for lane in (0..32).filter(|i| active >> i & 1 == 1) {
+            let src_size = u8::try_from(taken(self, lane)).unwrap_or(u8::MAX);
+            let copy = CpAsync { dst: dst[lane] as u32, src: src.at[lane], size, src_size };
+            let issued = self.warp.copies.issue(lane, copy, self.cta.shared.len(), &self.launch.memory);
+            issued.map_err(|p| self.problem(&p, active))?;
+        }
+        if !self.tally.counts.is_empty() {
+            self.tally_shared(&dst, active, u64::from(size));
+            let reading = (0..32).filter(|i| active >> i & 1 == 1 && taken(self, *i) > 0).fold(0u32, |m, i| m | 1 << i);
+            if let Some(count) = self.count() {
+                count.sectors_read += sectors(&src.at, reading, u64::from(size));
+            }
+        }
+        if self.launch.async_order != AsyncOrder::Late && self.lands_now() {
+            let landed = self.warp.copies.wait_all(active, self.cta.shared.as_mut_slice(), &self.launch.memory);
+            landed.map_err(|p| self.problem(&p, active))?;
+        }
+        Ok(())
+    }
+
+    /// Lands `wgmma` products, oldest first: those that a wait asks for, or all.
+    fn land_products(&mut self, pending: Option<u32>) -> Result<(), Fault> {
+        loop {
+            let next = match pending {
+                Some(pending) => self.warp.products.due(pending),
+                None => self.warp.products.oldest(),
+            };
+            let Some(product) = next else { return Ok(()) };
+            let inst = self.launch.code.insts.get(product.inst as usize);
+            let Some(Op::Wgmma(op)) = inst.map(|inst| &inst.op) else { return Err(self.unknown()) };
+            let landed = product.land(self.launch.level, op, &mut self.warp.regs.r32, self.cta.shared.as_slice());
+            landed.map_err(|p| report(self.launch, &p, product.inst, self.cta.index, self.warp.index, self.mask))?;
+        }
+    }
+
+    fn target(&self, dst: u64, mbar: u64) -> BulkTarget {
+        BulkTarget { inst: self.pc, warp: self.warp.index, dst: dst as u32, mbar: mbar as u32 }
+    }
+
+    fn land_if_early(&mut self) -> Result<(), Fault> {
+        if self.lands_now()
+            && let Some(copy) = self.cta.bulk.take(self.cta.bulk.len().saturating_sub(1))
+        {
+            let landed = copy.land(self.cta.shared.as_mut_slice(), &self.launch.memory);
+            landed.map_err(|p| self.problem(&p, self.mask))?;
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn tma(&mut self, dims: u8, dst: Addr, map: Addr, coords: [Reg; 5], mbar: Addr, multicast: Option<Reg>, active: u32) -> Result<Flow, Fault> {
+        let (dst, mbar) = (self.shared_lanes(dst, active), self.shared_lanes(mbar, active));
+        let maps = self.lanes(map, active);
+        for lane in (0..32).filter(|i| active >> i & 1 == 1) {
+            if let Some(mask) = multicast
+                && self.lane32(mask, lane) & 0xFFFF != 1
+            {
+                let text = format!("multicast to blocks {:#x} of a cluster of one", self.lane32(mask, lane) & 0xFFFF);
+                return Err(self.fault(FaultKind::Unsupported, text, 1 << lane));
+            }
+            let bytes = self.tensor_map(maps.at[lane], lane)?;
+            let at = std::array::from_fn(|k| if k < usize::from(dims) { self.lane32(coords[k], lane) as i32 } else { 0 });
+            let target = self.target(dst[lane], mbar[lane]);
+            let issued = self.cta.bulk.issue_tile(target, &bytes, dims, at, self.cta.shared.len());
+            issued.map_err(|p| self.problem(&p.at_lane(lane), active))?;
+            self.land_if_early()?;
+        }
+        Ok(Flow::Next)
+    }
+
+    /// The 128 bytes of a tensor map, in the parameter block or in global memory.
+    fn tensor_map(&self, at: u64, lane: usize) -> Result<[u8; 128], Fault> {
+        let mut bytes = [0; 128];
+        if at % 64 != 0 {
+            let text = format!("the tensor map at {at:#x} is not aligned to 64 bytes");
+            return Err(self.fault(FaultKind::Misaligned, text, 1 << lane).at_address(at));
+        }
+        let params = self.launch.params.as_slice();
+        // Parameter addresses come as generic ones, or as offsets where no conversion was asked for.
+        let offset = if at.wrapping_sub(PARAM_WINDOW) < WINDOW { at - PARAM_WINDOW } else { at };
+        if let Some(found) = usize::try_from(offset).ok().and_then(|at| params.get(at..at.checked_add(128)?)) {
+            bytes.copy_from_slice(found);
+            return Ok(bytes);
+        }
+        if self.launch.memory.read(at, &mut bytes) {
+            return Ok(bytes);
+        }
+        let text = format!("no tensor map at {at:#x}: {}", self.launch.memory.describe(at, 128));
+        Err(self.fault(FaultKind::OutOfBounds, text, 1 << lane).at_address(at))
+    }
+
+    fn mbarrier(&mut self, op: &Op, active: u32) -> Result<Flow, Fault> {
+        match *op {
+            Op::MbarrierInit { addr, count } => self.each_mbarrier(addr, active, |run, at, lane| {
+                let count = run.lane32(count, lane);
+                mbarrier::init(run.cta.shared.as_mut_slice(), at, count)
+            })?,
+            Op::MbarrierInval { addr } => {
+                self.each_mbarrier(addr, active, |run, at, _| mbarrier::invalidate(run.cta.shared.as_mut_slice(), at))?;
+            }
+            Op::MbarrierArrive { addr, count, expect_tx, d } => self.each_mbarrier(addr, active, |run, at, lane| {
+                let count = count.map_or(1, |r| run.lane32(r, lane));
+                let bytes = expect_tx.map(|r| run.lane32(r, lane));
+                let state = mbarrier::arrive(run.cta.shared.as_mut_slice(), at, count, bytes)?;
+                if let Some(d) = d {
+                    run.warp.regs.r64[usize::from(d)].0[lane] = state;
+                }
+                Ok(())
+            })?,
+            Op::MbarrierExpectTx { addr, bytes } => self.each_mbarrier(addr, active, |run, at, lane| {
+                let bytes = run.lane32(bytes, lane);
+                mbarrier::expect_tx(run.cta.shared.as_mut_slice(), at, bytes)
+            })?,
+            Op::MbarrierCompleteTx { addr, bytes } => self.each_mbarrier(addr, active, |run, at, lane| {
+                let bytes = run.lane32(bytes, lane);
+                mbarrier::complete_tx(run.cta.shared.as_mut_slice(), at, bytes)
+            })?,
+            Op::MbarrierWaitParity { addr, parity, d, blocking } => {
+                return self.wait(addr, d, blocking, active, |run, at, lane| {
+                    mbarrier::test_parity(run.cta.shared.as_slice(), at, run.lane32(parity, lane))
+                });
+            }
+            Op::MbarrierWaitState { addr, state, d, blocking } => {
+                return self.wait(addr, d, blocking, active, |run, at, lane| {
+                    mbarrier::test_state(run.cta.shared.as_slice(), at, run.warp.regs.r64[usize::from(state)].0[lane])
+                });
+            }
+            _ => return Err(self.unknown()),
+        }
+        Ok(Flow::Next)
+    }
+
+    fn each_mbarrier(&mut self, addr: Addr, active: u32, f: impl Fn(&mut Self, u64, usize) -> Result<(), Problem>) -> Result<(), Fault> {
+        let at = self.shared_lanes(addr, active);
+        for lane in (0..32).filter(|i| active >> i & 1 == 1) {
+            f(self, at[lane], lane).map_err(|p| self.problem(&p.at_lane(lane), active))?;
+        }
+        Ok(())
+    }
+
+    /// A test or wait: with `blocking` the lanes wait here until the phase is over, for all of them.
+    fn wait(&mut self, addr: Addr, d: Pred, blocking: bool, active: u32, test: impl Fn(&Self, u64, usize) -> Result<bool, Problem>) -> Result<Flow, Fault> {
+        let at = self.shared_lanes(addr, active);
+        let mut done = 0u32;
+        for lane in (0..32).filter(|i| active >> i & 1 == 1) {
+            let over = test(self, at[lane], lane).map_err(|p| self.problem(&p.at_lane(lane), active))?;
+            done |= u32::from(over) << lane;
+        }
+        if done != active {
+            if blocking && done == 0 && active == self.mask {
+                return Ok(Flow::Again(State::Mbarrier { address: at[active.trailing_zeros() as usize & 31] }));
+            }
+            self.warp.polls += 1;
+        }
+        self.warp.regs.put_pred(d, done, active);
+        Ok(Flow::Next)
+    }
+}
