@@ -6,6 +6,8 @@
 #pragma once
 #include <cstdint>
 
+#include "ptx/atom.cuh"
+
 namespace gemm {
 
 // Partial sums as they stand in registers: [tiles, split_k, fragment of a warp, thread, 4] int32, so that a warp writes
@@ -56,13 +58,9 @@ struct Partials {
 // True in all threads of the block that comes last of `blocks`: everything the others stored before is then visible.
 // `ticket` is a word in global memory, zero before the first block.
 __device__ __forceinline__ bool last_to_arrive(uint32_t* ticket, uint32_t blocks) {
-    __threadfence();  // what this thread stored comes before the ticket
-    __syncthreads();  // and what every thread of the block stored
-    bool last = false;
-    if (threadIdx.x == 0) last = atomicAdd(ticket, 1u) == blocks - 1;
-    last = __syncthreads_or(last);
-    __threadfence();  // what the others stored before their tickets comes before what this block reads
-    return last;
+    __syncthreads();  // every thread's stores come before the ticket
+    const bool last = threadIdx.x == 0 && ptx::atom_add_acq_rel_gpu(ticket, 1) == blocks - 1;
+    return __syncthreads_or(last);  // the other blocks' tickets come before every thread's loads
 }
 
 }  // namespace gemm
