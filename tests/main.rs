@@ -4,6 +4,8 @@
 mod emulator;
 mod format;
 mod house;
+#[cfg(feature = "emulator")]
+mod kernels;
 mod layout;
 mod plan;
 mod reference;

@@ -1,0 +1,135 @@
+//! The kernels themselves, on the emulator, with every parameter chosen by hand: tiles, slices and strides that no plan
+//! would choose too. Expected values come from plain loops here; nothing of the crate's arithmetic is used.
+
+mod gemm_s8;
+mod quantize_rows;
+mod traffic;
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use halfbyte::emulator::{Arch, Counters, LaunchConfig, Machine, Module};
+use halfbyte::kernels;
+use halfbyte::manifest::{Entry, Field, Target};
+
+/// Byte that memory holds before a kernel writes it.
+const UNTOUCHED: u8 = 0xEE;
+
+/// A modelled device with the modules of every kernel that it runs.
+struct Bench {
+    machine: Machine,
+    modules: HashMap<&'static str, Module>,
+}
+
+impl Bench {
+    fn new(arch: Arch) -> Bench {
+        let serves =
+            |t: Target| t.capability() == arch.number() || (!t.arch_specific() && t.capability() < arch.number());
+        let modules = kernels::modules()
+            .iter()
+            .filter(|m| serves(m.target))
+            .map(|m| (m.source, Module::parse(&text(m)).unwrap_or_else(|e| panic!("{}: {e}", m.source))))
+            .collect();
+        Bench { machine: Machine::new(arch), modules }
+    }
+
+    fn upload(&self, name: &str, data: &[u8]) -> u64 {
+        let at = self.machine.alloc(data.len(), name).unwrap();
+        self.machine.write(at, data).unwrap();
+        at
+    }
+
+    fn untouched(&self, name: &str, bytes: usize) -> u64 {
+        self.upload(name, &vec![UNTOUCHED; bytes])
+    }
+
+    fn download(&self, at: u64, bytes: usize) -> Vec<u8> {
+        let mut data = vec![0; bytes];
+        self.machine.read(at, &mut data).unwrap();
+        data
+    }
+
+    fn free(&self, addresses: &[u64]) {
+        addresses.iter().filter(|&&a| a != 0).for_each(|&a| self.machine.free(a).unwrap());
+    }
+
+    /// Launches an entry with parameters given by name; panics with the emulator's report.
+    fn launch(&self, entry: Entry, grid: u32, shared_bytes: u32, count: bool, args: &[(&str, Arg)]) -> Counters {
+        let row = entry.row();
+        let config =
+            LaunchConfig { grid: [grid, 1, 1], block: [row.threads, 1, 1], cluster: [1; 3], shared_bytes, count };
+        let module = &self.modules[row.source];
+        self.machine.launch(module, row.symbol, &config, &block(entry, args)).unwrap_or_else(|e| panic!("{e}"))
+    }
+}
+
+/// The PTX of a module: from the folder `HALFBYTE_TEST_PTX` if that is set (laid out as `export_kernels` writes it), so
+/// that a changed kernel can be tried without building the crate; else what is embedded.
+fn text(module: &kernels::Module) -> Cow<'static, str> {
+    match std::env::var_os("HALFBYTE_TEST_PTX") {
+        None => module.ptx.into(),
+        Some(folder) => {
+            let file = Path::new(&folder).join(module.file());
+            fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display())).into()
+        }
+    }
+}
+
+/// A parameter's value.
+enum Arg {
+    Map([u8; 128]),
+    Word(u32),
+    Long(u64),
+}
+
+/// The parameter block of an entry; every field must be given once.
+fn block(entry: Entry, args: &[(&str, Arg)]) -> Vec<u8> {
+    let params = entry.row().params;
+    assert_eq!(args.len(), params.fields.len(), "{}", params.name);
+    let mut bytes = vec![0; params.size()];
+    for (index, (name, field, _)) in params.fields.iter().enumerate() {
+        let (_, arg) = args.iter().find(|(n, _)| n == name).unwrap_or_else(|| panic!("no {name}"));
+        let value = match arg {
+            Arg::Map(map) if *field == Field::TensorMap => map.to_vec(),
+            Arg::Word(w) if matches!(field, Field::U32 | Field::F32) => w.to_le_bytes().to_vec(),
+            Arg::Long(l) if field.size() == 8 => l.to_le_bytes().to_vec(),
+            _ => panic!("{name} is a {field:?}"),
+        };
+        let at = params.offset(index);
+        bytes[at..at + value.len()].copy_from_slice(&value);
+    }
+    bytes
+}
+
+/// Repeatable numbers (xorshift64*).
+struct Random(u64);
+
+impl Random {
+    /// Seeded by what the case is called.
+    fn new(case: &str) -> Random {
+        Random(case.bytes().fold(0x9E37_79B9_7F4A_7C15, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01B3)) | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
+    }
+
+    /// Every code, −128 too.
+    fn code(&mut self) -> i8 {
+        self.next() as u8 as i8
+    }
+
+    /// In [−1, 1), many bits used.
+    fn float(&mut self) -> f32 {
+        (self.next() as u32 as i32) as f32 / 2f32.powi(31)
+    }
+}
+
+fn bytes_of<T: bytemuck::Pod>(values: &[T]) -> Vec<u8> {
+    bytemuck::cast_slice(values).to_vec()
+}
