@@ -3,6 +3,8 @@
 #[cfg(feature = "emulator")]
 mod emulator;
 mod format;
+#[cfg(feature = "emulator")]
+mod golden;
 mod house;
 #[cfg(feature = "emulator")]
 mod kernels;

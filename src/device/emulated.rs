@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::backend::{Allocation, Backend, Call, Queue, Replay, Timer, retain};
 use super::kernels::Kernels;
-use super::machine_stub::{LaunchConfig, Machine, Module, tensor_map_bytes};
 use super::memory::{Memory, Operand};
-use super::tensor_map::TensorMap;
+use super::tensor_map::{Swizzle, TensorMap};
 use super::{Device, select};
-use crate::emulator::{Arch, Fault, FaultKind};
+use crate::emulator::{self, Arch, Fault, FaultKind, LaunchConfig, Machine, Module, TensorMapDtype};
 use crate::format::DType;
 use crate::kernels::modules;
 use crate::manifest::{Entry, Target};
@@ -170,7 +169,33 @@ impl Backend for Emulated {
     }
 
     fn tensor_map(&self, map: &TensorMap) -> Result<[u8; 128]> {
-        tensor_map_bytes(map)
+        let dtype = match map.dtype {
+            // Bytes are bytes: the sign plays no part in copying.
+            DType::I8 | DType::U8 => TensorMapDtype::U8,
+            DType::I32 => TensorMapDtype::I32,
+            DType::U32 => TensorMapDtype::U32,
+            DType::F16 => TensorMapDtype::F16,
+            DType::Bf16 => TensorMapDtype::Bf16,
+            DType::F32 => TensorMapDtype::F32,
+        };
+        let swizzle = match map.desc.swizzle {
+            Swizzle::None => emulator::Swizzle::None,
+            Swizzle::B32 => emulator::Swizzle::B32,
+            Swizzle::B64 => emulator::Swizzle::B64,
+            Swizzle::B128 => emulator::Swizzle::B128,
+        };
+        let modelled = emulator::TensorMap {
+            dtype,
+            rank: 2,
+            address: map.address,
+            dims: [map.dims[0], map.dims[1], 1, 1, 1],
+            strides: [0, map.row_stride, 0, 0, 0],
+            box_: [map.desc.box_cols, map.desc.box_rows, 1, 1, 1],
+            element_strides: [1; 5],
+            swizzle,
+            fill: emulator::Fill::Zero,
+        };
+        modelled.to_bytes().map_err(|problem| Error::Emulator(problem.to_string()))
     }
 
     fn as_emulator(&self) -> Option<&Emulated> {
@@ -233,7 +258,7 @@ impl Queue for EmulatedQueue {
             shared_bytes: call.shared_bytes,
             count: false,
         };
-        let step = || Step::Launch { entry: call.entry, config: config.clone(), params: call.params.to_vec() };
+        let step = || Step::Launch { entry: call.entry, config, params: call.params.to_vec() };
         if self.record(call.operands, step)? {
             return Ok(());
         }

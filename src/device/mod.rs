@@ -26,8 +26,6 @@ mod cuda;
 
 #[cfg(feature = "emulator")]
 mod emulated;
-#[cfg(feature = "emulator")]
-pub mod machine_stub;
 
 use std::fmt;
 use std::sync::Arc;

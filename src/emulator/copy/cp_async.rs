@@ -168,11 +168,6 @@ impl CpAsyncQueue {
         Ok(any)
     }
 
-    /// True when nothing is under way.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.pending.is_empty()
-    }
-
     fn one(&mut self, p: Pending, shared: &mut [u8], global: &impl GlobalMemory) -> Result<(), Problem> {
         if let What::Arrive(_) = p.what {
             self.arrivals -= 1;
@@ -236,7 +231,7 @@ mod tests {
         assert_eq!(shared[48], 0xff);
         queue.wait_all(u32::MAX, &mut shared, &memory).unwrap();
         assert_eq!(shared[48..], memory.bytes[..16]);
-        assert!(queue.is_empty());
+        assert!(queue.pending.is_empty());
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod problem;
 mod swizzle;
 mod tensor_map;
 
-pub(crate) use bulk::{BulkQueue, BulkTarget, PendingBulk};
+pub(crate) use bulk::{BulkQueue, BulkTarget};
 pub(crate) use cp_async::{CpAsync, CpAsyncQueue};
 pub(crate) use problem::shared_range;
 pub use problem::{Problem, ProblemKind};

@@ -59,6 +59,11 @@ impl AsyncOrder {
     }
 }
 
+/// A shared-memory offset in 32 bits; what does not fit becomes one that is outside and misaligned.
+fn narrow(at: u64) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
 /// The report of a problem at an instruction.
 pub(super) fn report(launch: &Launch<'_>, problem: &Problem, pc: u32, block: [u32; 3], warp: u32, lanes: u32) -> Fault {
     let kind = match problem.kind {
@@ -160,7 +165,7 @@ impl Run<'_> {
             Op::CpAsyncMbarrierArrive { noinc, addr } => {
                 let at = self.shared_lanes(addr, active);
                 for lane in (0..32).filter(|i| active >> i & 1 == 1) {
-                    let arrived = self.warp.copies.arrive(lane, at[lane] as u32, noinc, self.cta.shared.as_mut_slice());
+                    let arrived = self.warp.copies.arrive(lane, narrow(at[lane]), noinc, self.cta.shared.as_mut_slice());
                     arrived.map_err(|p| self.problem(&p, active))?;
                 }
             }
@@ -173,7 +178,7 @@ impl Run<'_> {
                     let bytes = self.lane32(bytes, lane);
                     let issued = self.cta.bulk.issue_plain(target, src.at[lane], bytes, self.cta.shared.len(), &self.launch.memory);
                     issued.map_err(|p| self.problem(&p.at_lane(lane), active))?;
-                    self.land_if_early()?;
+                    self.bulk_issued()?;
                 }
             }
             Op::Wgmma(ref op) => {
@@ -203,7 +208,7 @@ impl Run<'_> {
             let lanes = (u64::from(u32::MAX) >> (32 - 8 * u32::from(num.clamp(1, 4)))) as u32;
             self.tally_shared(&at, lanes, 16);
         }
-        at.map(|at| at as u32)
+        at.map(narrow)
     }
 
     fn cp_async(&mut self, size: u8, dst: Addr, src: Addr, src_size: Option<Reg>, active: u32) -> Result<(), Fault> {
@@ -212,7 +217,7 @@ impl Run<'_> {
         let taken = |run: &Run<'_>, lane: usize| src_size.map_or(u32::from(size), |r| run.lane32(r, lane));
         for lane in (0..32).filter(|i| active >> i & 1 == 1) {
             let src_size = u8::try_from(taken(self, lane)).unwrap_or(u8::MAX);
-            let copy = CpAsync { dst: dst[lane] as u32, src: src.at[lane], size, src_size };
+            let copy = CpAsync { dst: narrow(dst[lane]), src: src.at[lane], size, src_size };
             let issued = self.warp.copies.issue(lane, copy, self.cta.shared.len(), &self.launch.memory);
             issued.map_err(|p| self.problem(&p, active))?;
         }
@@ -246,10 +251,17 @@ impl Run<'_> {
     }
 
     fn target(&self, dst: u64, mbar: u64) -> BulkTarget {
-        BulkTarget { inst: self.pc, warp: self.warp.index, dst: dst as u32, mbar: mbar as u32 }
+        BulkTarget { inst: self.pc, warp: self.warp.index, dst: narrow(dst), mbar: narrow(mbar) }
     }
 
-    fn land_if_early(&mut self) -> Result<(), Fault> {
+    /// Counts the bulk copy just issued, and lands it if that is its order.
+    fn bulk_issued(&mut self) -> Result<(), Fault> {
+        if !self.tally.counts.is_empty() {
+            let read = self.cta.bulk.last().map_or(0, |copy| copy.sectors());
+            if let Some(count) = self.count() {
+                count.sectors_read += read;
+            }
+        }
         if self.lands_now()
             && let Some(copy) = self.cta.bulk.take(self.cta.bulk.len().saturating_sub(1))
         {
@@ -275,7 +287,7 @@ impl Run<'_> {
             let target = self.target(dst[lane], mbar[lane]);
             let issued = self.cta.bulk.issue_tile(target, &bytes, dims, at, self.cta.shared.len());
             issued.map_err(|p| self.problem(&p.at_lane(lane), active))?;
-            self.land_if_early()?;
+            self.bulk_issued()?;
         }
         Ok(Flow::Next)
     }

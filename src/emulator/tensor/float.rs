@@ -13,7 +13,7 @@
 use half::f16;
 
 use crate::emulator::ir::{AccTy, MmaTy, V32};
-use crate::emulator::simd::{Level, leveled};
+use crate::emulator::simd::leveled;
 
 /// The deepest tile: 32 fp8 elements.
 const MAX_K: usize = 32;

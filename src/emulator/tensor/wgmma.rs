@@ -106,11 +106,6 @@ impl WgmmaQueue {
     pub(crate) fn oldest(&mut self) -> Option<PendingWgmma> {
         self.pending.pop_front()
     }
-
-    /// True when nothing is under way.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.pending.is_empty()
-    }
 }
 
 /// Whether shape, types and registers are a `wgmma` this emulator knows.

@@ -94,7 +94,7 @@ fn run(
     queue.issue(7, op, warp, registers, &r64, scale_d).unwrap();
     assert!(queue.due(0).is_none(), "not committed");
     queue.commit();
-    assert!(queue.due(1).is_none() && !queue.is_empty());
+    assert!(queue.due(1).is_none() && !queue.pending.is_empty());
     let pending = queue.due(0).unwrap();
     assert_eq!(pending.inst, 7);
     pending.land(level, op, registers, shared).unwrap();
