@@ -17,6 +17,11 @@ pub struct V32(pub [u32; 32]);
 pub struct V64(pub [u64; 32]);
 
 /// Index of a register in the file that the instruction's type names.
+///
+/// Results of 8- and 16-bit types are written zero-extended into the 32-bit file, and sources of such
+/// types are read from the low bits. Where the text names a wider register (`cvt`, `ld`) and a signed
+/// type, the decoder adds the extension as an operation of its own. Destinations and sources may be the
+/// same register when the text says so; otherwise they never share one.
 pub type Reg = u16;
 
 /// Index of a predicate register.
@@ -246,10 +251,13 @@ pub enum Op {
     /// `bfi d, a, b, pos, len`.
     Bfi { ty: Ty, d: Reg, a: Reg, b: Reg, pos: Reg, len: Reg },
     /// Integer add/sub/mad with carry (`add.cc`, `addc`, `sub.cc`, `subc`, `madc`): the carry flag is a predicate.
+    /// For `sub` the flag is the borrow. `mad.cc` comes as a product and an `AddCarry`.
     AddCarry { ty: Ty, sub: bool, d: Reg, a: Reg, b: Reg, carry_in: Option<Pred>, carry_out: Option<Pred> },
     /// `prmt` with a mode other than the default.
     PrmtMode { mode: PrmtMode, d: Reg, a: Reg, b: Reg, c: Reg },
     Special { d: Reg, wide: bool, s: Special },
+    /// `d` gets the comparison, `not_d` its opposite, both combined with the predicate if there is one. For
+    /// packed types (F16x2, BF16x2) `d` is the low half's comparison and `not_d` the high half's.
     Setp { cmp: Cmp, ty: Ty, ftz: bool, d: Option<Pred>, not_d: Option<Pred>, a: Reg, b: Reg, combine: Option<(BoolOp, PredSrc)> },
     /// `set`: like setp, writing all-ones / 1.0 or zero to a 32-bit register. For F16x2 etc. per half.
     Set { cmp: Cmp, dty: Ty, ty: Ty, ftz: bool, d: Reg, a: Reg, b: Reg, combine: Option<(BoolOp, PredSrc)> },
@@ -430,5 +438,5 @@ pub struct Code {
     /// Positions, indexed by [`Inst::at`].
     pub lines: Vec<At>,
     /// Source files, from `.file`.
-    pub files: Vec<String>,
+    pub files: std::sync::Arc<[String]>,
 }

@@ -47,6 +47,18 @@ fn find(opcode: &str) -> Option<(Decode, &str)> {
     }
 }
 
+/// All stems of the table.
+#[cfg(test)]
+pub(super) fn stems() -> Vec<&'static str> {
+    GROUPS.iter().flat_map(|group| group.iter().map(|&(stem, _)| stem)).collect()
+}
+
+/// The stem that reads an opcode.
+#[cfg(test)]
+pub(super) fn stem_of(opcode: &str) -> Option<&str> {
+    find(opcode).map(|(_, modifiers)| &opcode[..opcode.len() - modifiers.len()])
+}
+
 /// Emits what an instruction does, or says why it cannot be done.
 pub(super) fn decode(context: &mut Context<'_, '_, '_>, opcode: &str) -> Result<(), String> {
     let Some((decode, _)) = find(opcode) else {

@@ -8,6 +8,7 @@ use super::decode::{Context, Entry, decode, modifiers};
 use super::scope::{Names, Symbol};
 use super::words::Words;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Largest parameter block, local memory of a thread, and static shared memory of a block, in bytes.
 const MAX_PARAM: u32 = 32764;
@@ -17,11 +18,11 @@ const MAX_SHARED: u32 = 227 << 10;
 /// What entries need to know of their module.
 pub(super) struct Surroundings<'a> {
     /// Variables of module scope other than shared ones.
-    pub symbols: HashMap<&'a str, Symbol>,
+    pub symbols: Arc<HashMap<&'a str, Symbol>>,
     /// Shared variables of module scope: an entry has those that it mentions.
     pub shared: HashMap<&'a str, Variable<'a>>,
     /// Source files and the numbers that `.file` gave them.
-    pub files: Vec<String>,
+    pub files: Arc<[String]>,
     /// Index into `files` of each number.
     pub file_numbers: HashMap<u32, u32>,
 }
@@ -56,14 +57,14 @@ pub(super) fn code<'a>(function: &Function<'a>, around: &Surroundings<'a>) -> Re
         error.entry = Some(function.name.to_string());
         error
     };
-    let mut entry = Entry::new(Names::new());
+    let mut entry = Entry::new(Names::new(around.symbols.clone()));
     declare(function, around, &mut code, &mut entry).map_err(named)?;
     let targets = instructions(function, around, &mut code, &mut entry).map_err(named)?;
     finish(code, entry, &targets).map_err(|message| named(ParseError::at(function.ptx_line, function.name, message)))
 }
 
 /// First pass: everything that has a name.
-fn declare<'a>(
+pub(super) fn declare<'a>(
     function: &Function<'a>,
     around: &Surroundings<'a>,
     code: &mut Code,
@@ -74,9 +75,6 @@ fn declare<'a>(
         let text = text.to_string();
         move |message: String| ParseError::at(line, text, message)
     };
-    for (&name, &symbol) in &around.symbols {
-        names.symbol(name, symbol).map_err(at(0, name))?;
-    }
     for name in mentioned(function) {
         if let Some(variable) = around.shared.get(name)
             && names.find_symbol(name).is_none()
@@ -98,7 +96,7 @@ fn declare<'a>(
             Statement::Close => names.leave(),
             Statement::Label { name, ptx_line } => _ = names.label(name).map_err(at(*ptx_line, name))?,
             Statement::Table { name, targets, ptx_line } => {
-                names.table(name, targets.clone()).map_err(at(*ptx_line, name))?;
+                names.table(name, targets).map_err(at(*ptx_line, name))?;
             }
             Statement::Registers { name, count, bits, ptx_line } => {
                 names.declare(name, *count, *bits).map_err(at(*ptx_line, name))?;
@@ -138,19 +136,22 @@ fn shared(code: &mut Code, variable: &Variable<'_>) -> Result<Symbol, ParseError
 
 /// Names that operands mention, in the order of the text.
 fn mentioned<'f, 'a>(function: &'f Function<'a>) -> impl Iterator<Item = &'a str> + use<'f, 'a> {
-    function.body.iter().flat_map(|statement| match statement {
-        Statement::Instruction(instruction) => instruction.operands.as_slice(),
-        _ => &[],
-    })
-    .filter_map(|operand| match *operand {
-        Operand::Name(name) | Operand::NamePlus(name, _) => Some(name),
-        Operand::Address { base, .. } => base,
-        _ => None,
-    })
+    function
+        .body
+        .iter()
+        .flat_map(|statement| match statement {
+            Statement::Instruction(instruction) => instruction.operands.as_slice(),
+            _ => &[],
+        })
+        .filter_map(|operand| match *operand {
+            Operand::Name(name) | Operand::NamePlus(name, _) => Some(name),
+            Operand::Address { base, .. } => base,
+            _ => None,
+        })
 }
 
 /// Second pass: the instructions. Returns where each label stands.
-fn instructions<'a>(
+pub(super) fn instructions<'a>(
     function: &Function<'a>,
     around: &Surroundings<'a>,
     code: &mut Code,
@@ -235,10 +236,8 @@ fn finish(mut code: Code, entry: Entry<'_>, targets: &[u32]) -> Result<Code, Str
     entry.addresses.values().for_each(|&reg| mark(File::R64, reg));
     let slots = compact(&mut insts, [&is_const[0], &is_const[1], &is_const[2]]);
     let slot = |file: File, reg: Reg| slots.of[file as usize][usize::from(reg)];
-    code.const32 =
-        entry.const32.iter().filter_map(|(&value, &reg)| Some((slot(File::R32, reg)?, value))).collect();
-    code.const64 =
-        entry.const64.iter().filter_map(|(&value, &reg)| Some((slot(File::R64, reg)?, value))).collect();
+    code.const32 = entry.const32.iter().filter_map(|(&value, &reg)| Some((slot(File::R32, reg)?, value))).collect();
+    code.const64 = entry.const64.iter().filter_map(|(&value, &reg)| Some((slot(File::R64, reg)?, value))).collect();
     code.addresses = entry
         .addresses
         .iter()

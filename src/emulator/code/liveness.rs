@@ -9,7 +9,7 @@
 //! …) read other lanes that execute the same instruction at the same time, where the register is live
 //! for all of them. So every lane by itself sees the sharing as a scalar program would.
 
-use super::super::ir::{File, Inst, Op, Reg};
+use super::super::ir::{Inst, Op};
 use super::visit::{Role, visit_registers};
 
 /// First and last instruction of a register's life.
@@ -70,17 +70,6 @@ fn blocks(insts: &[Inst]) -> Vec<Block> {
 /// Register operands of every instruction, and where each instruction's begin.
 fn references(insts: &mut [Inst], counts: [usize; 3]) -> (Vec<Reference>, Vec<usize>) {
     let base = bases(counts);
-    let index = |file: File, reg: Reg| (base[file as usize] + usize::from(reg)) as u32;
-    // wgmma writes its accumulators when a later wait lets it. Every wait therefore counts as reading
-    // and writing the accumulators of every wgmma: nothing else may use their slots before.
-    let mut accumulators = Vec::new();
-    for inst in insts.iter() {
-        if let Op::Wgmma(wgmma) = &inst.op {
-            accumulators.extend(wgmma.d.iter().map(|&reg| index(File::R32, reg)));
-        }
-    }
-    accumulators.sort_unstable();
-    accumulators.dedup();
     let (mut all, mut starts) = (Vec::new(), Vec::with_capacity(insts.len() + 1));
     for inst in insts {
         starts.push(all.len());
@@ -88,40 +77,62 @@ fn references(insts: &mut [Inst], counts: [usize; 3]) -> (Vec<Reference>, Vec<us
         visit_registers(inst, &mut |file, role, reg| {
             // Lanes whose guard is false keep the old value.
             let role = if guarded && role == Role::Def { Role::UseDef } else { role };
-            all.push((index(file, *reg), role));
+            all.push(((base[file as usize] + usize::from(*reg)) as u32, role));
         });
-        if matches!(inst.op, Op::WgmmaWait { .. }) {
-            all.extend(accumulators.iter().map(|&reg| (reg, Role::UseDef)));
-        }
     }
     starts.push(all.len());
     (all, starts)
 }
 
-/// A set of small numbers.
-#[derive(Clone, PartialEq)]
-struct Bits(Vec<u64>);
-
-impl Bits {
-    fn new(len: usize) -> Bits {
-        Bits(vec![0; len.div_ceil(64)])
+/// Blocks that can be reached from the marked ones, themselves included.
+fn reach(mut marked: Vec<bool>, next: impl Fn(usize) -> Vec<usize>) -> Vec<bool> {
+    let mut open: Vec<usize> = (0..marked.len()).filter(|&block| marked[block]).collect();
+    while let Some(block) = open.pop() {
+        for to in next(block) {
+            if !std::mem::replace(&mut marked[to], true) {
+                open.push(to);
+            }
+        }
     }
-
-    fn set(&mut self, at: usize) {
-        self.0[at / 64] |= 1 << (at % 64);
-    }
-
-    fn has(&self, at: usize) -> bool {
-        self.0[at / 64] >> (at % 64) & 1 == 1
-    }
-
-    fn ones(&self) -> impl Iterator<Item = usize> {
-        self.0.iter().enumerate().flat_map(|(word, &bits)| (0..64).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| word * 64 + bit))
-    }
+    marked
 }
+
+/// The hull of all points at which a wgmma may be on its way: behind a wgmma and before a wait.
+fn in_flight(insts: &[Inst], blocks: &[Block], before: &[Vec<usize>]) -> Option<Interval> {
+    let is_wgmma = |at: &usize| matches!(insts[*at].op, Op::Wgmma(_));
+    let is_wait = |at: &usize| matches!(insts[*at].op, Op::WgmmaWait { .. });
+    let holds =
+        |is: &dyn Fn(&usize) -> bool| blocks.iter().map(|block| (block.start..block.end).any(|at| is(&at))).collect();
+    let behind = reach(holds(&is_wgmma), |block| blocks[block].next.clone());
+    let ahead = reach(holds(&is_wait), |block| before[block].clone());
+    let mut hull: Option<Interval> = None;
+    for (number, block) in blocks.iter().enumerate() {
+        if !(behind[number] && ahead[number]) {
+            continue;
+        }
+        let entered = before[number].iter().any(|&from| behind[from]);
+        let left = block.next.iter().any(|&to| ahead[to]);
+        let first = if entered { Some(block.start) } else { (block.start..block.end).find(is_wgmma) };
+        let last = if left { Some(block.end - 1) } else { (block.start..block.end).rfind(is_wait) };
+        if let (Some(first), Some(last)) = (first, last)
+            && first <= last
+        {
+            let (start, end) = hull.unwrap_or((first as u32, last as u32));
+            hull = Some((start.min(first as u32), end.max(last as u32)));
+        }
+    }
+    hull
+}
+
+/// Most steps that the search below may take; beyond, registers that cross blocks count as live everywhere.
+const MAX_STEPS: u64 = 1 << 30;
 
 /// The intervals of all registers, by file and number; `None` for one that is never mentioned.
 pub(super) fn intervals(insts: &mut [Inst], counts: [usize; 3]) -> [Vec<Option<Interval>>; 3] {
+    intervals_within(insts, counts, MAX_STEPS)
+}
+
+fn intervals_within(insts: &mut [Inst], counts: [usize; 3], max_steps: u64) -> [Vec<Option<Interval>>; 3] {
     let total: usize = counts.iter().sum();
     let mut intervals: Vec<Option<Interval>> = vec![None; total];
     let mut extend = |reg: usize, at: usize| {
@@ -130,74 +141,82 @@ pub(super) fn intervals(insts: &mut [Inst], counts: [usize; 3]) -> [Vec<Option<I
     };
     let (references, starts) = references(insts, counts);
     let blocks = blocks(insts);
-    for at in 0..insts.len() {
-        for &(reg, _) in &references[starts[at]..starts[at + 1]] {
-            extend(reg as usize, at);
+    let mut before = vec![Vec::new(); blocks.len()];
+    for (number, block) in blocks.iter().enumerate() {
+        block.next.iter().for_each(|&next| before[next].push(number));
+    }
+
+    // What happens inside each block, and which registers it reads before it writes them all lanes wide:
+    // only those can be live where it begins.
+    const NOWHERE: usize = usize::MAX;
+    let (mut written, mut exposed) = (vec![NOWHERE; total], vec![NOWHERE; total]);
+    let (mut writes, mut reads) = (Vec::new(), Vec::new());
+    for (number, block) in blocks.iter().enumerate() {
+        for at in block.start..block.end {
+            let here = &references[starts[at]..starts[at + 1]];
+            for &(reg, role) in here {
+                let index = reg as usize;
+                extend(index, at);
+                if role != Role::Def && written[index] != number && exposed[index] != number {
+                    exposed[index] = number;
+                    reads.push((reg, number));
+                }
+            }
+            for &(reg, role) in here {
+                if role == Role::Def && written[reg as usize] != number {
+                    written[reg as usize] = number;
+                    writes.push((reg, number));
+                }
+            }
         }
     }
 
-    // Only registers that some block reads before it writes them can be live across an edge; the others
-    // are settled, and the sets stay small.
-    const NONE: u32 = u32::MAX;
-    let mut number = vec![NONE; total];
-    let mut exposed = Vec::new();
-    let mut written = vec![usize::MAX; total];
-    for (block_at, block) in blocks.iter().enumerate() {
-        for at in block.start..block.end {
-            let here = &references[starts[at]..starts[at + 1]];
-            for &(reg, role) in here {
-                if role != Role::Def && written[reg as usize] != block_at && number[reg as usize] == NONE {
-                    number[reg as usize] = exposed.len() as u32;
-                    exposed.push(reg as usize);
-                }
-            }
-            for &(reg, role) in here {
-                if role == Role::Def {
-                    written[reg as usize] = block_at;
+    // From every such read backwards until a write.
+    reads.sort_unstable();
+    writes.sort_unstable();
+    let edges: usize = before.iter().map(Vec::len).sum();
+    let crossing = reads.chunk_by(|a, b| a.0 == b.0).count();
+    let affordable = (crossing as u64).saturating_mul((edges + blocks.len()) as u64) <= max_steps;
+    let (mut live_in, mut kills) = (vec![NOWHERE; blocks.len()], vec![NOWHERE; blocks.len()]);
+    let mut open = Vec::new();
+    for group in reads.chunk_by(|a, b| a.0 == b.0) {
+        let reg = group[0].0 as usize;
+        if !affordable {
+            extend(reg, 0);
+            extend(reg, insts.len() - 1);
+            continue;
+        }
+        let first = writes.partition_point(|&(other, _)| (other as usize) < reg);
+        for &(_, block) in writes[first..].iter().take_while(|write| write.0 as usize == reg) {
+            kills[block] = reg;
+        }
+        for &(_, block) in group {
+            live_in[block] = reg;
+            open.push(block);
+        }
+        while let Some(block) = open.pop() {
+            extend(reg, blocks[block].start);
+            for &from in &before[block] {
+                extend(reg, blocks[from].end - 1);
+                if kills[from] != reg && live_in[from] != reg {
+                    live_in[from] = reg;
+                    open.push(from);
                 }
             }
         }
     }
-    let empty = Bits::new(exposed.len());
-    let (mut uses, mut defs) = (vec![empty.clone(); blocks.len()], vec![empty.clone(); blocks.len()]);
-    for (block_at, block) in blocks.iter().enumerate() {
-        for at in block.start..block.end {
-            let here = &references[starts[at]..starts[at + 1]];
-            for &(reg, role) in here {
-                let id = number[reg as usize];
-                if id != NONE && role != Role::Def && !defs[block_at].has(id as usize) {
-                    uses[block_at].set(id as usize);
-                }
-            }
-            for &(reg, role) in here {
-                let id = number[reg as usize];
-                if id != NONE && role == Role::Def {
-                    defs[block_at].set(id as usize);
+
+    // wgmma writes its accumulators when a later wait lets it, even those that nobody reads again. Until
+    // then nothing else may use their slots, wherever in the text the warp passes meanwhile.
+    if let Some((first, last)) = in_flight(insts, &blocks, &before) {
+        for inst in insts.iter() {
+            if let Op::Wgmma(wgmma) = &inst.op {
+                for &reg in &wgmma.d {
+                    extend(usize::from(reg), first as usize);
+                    extend(usize::from(reg), last as usize);
                 }
             }
         }
-    }
-    let mut live_in = uses;
-    let mut live_out = vec![empty; blocks.len()];
-    let mut changed = true;
-    while changed {
-        changed = false;
-        for (at, block) in blocks.iter().enumerate().rev() {
-            for &next in &block.next {
-                for (out, &word) in live_out[at].0.iter_mut().zip(&live_in[next].0) {
-                    *out |= word;
-                }
-            }
-            for ((word, &out), &defs) in live_in[at].0.iter_mut().zip(&live_out[at].0).zip(&defs[at].0) {
-                let new = *word | (out & !defs);
-                changed |= new != *word;
-                *word = new;
-            }
-        }
-    }
-    for (at, block) in blocks.iter().enumerate() {
-        live_in[at].ones().for_each(|id| extend(exposed[id], block.start));
-        live_out[at].ones().for_each(|id| extend(exposed[id], block.end - 1));
     }
 
     let rest = intervals.split_off(counts[0]);

@@ -6,6 +6,8 @@ mod entry;
 mod liveness;
 mod module;
 mod scope;
+#[cfg(test)]
+mod tests;
 mod visit;
 mod words;
 

@@ -6,7 +6,7 @@ use super::super::ptx::ast::{Init, Source, Variable as Declared, VariableSpace};
 use super::super::ptx::{self, ParseError};
 use super::entry::{Surroundings, code};
 use super::scope::Symbol;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Bytes of the constant bank.
@@ -76,11 +76,11 @@ impl Module {
     /// As [`Module::parse`], with the parts of the error.
     pub(in crate::emulator) fn read(text: &str) -> Result<Module, ParseError> {
         let source = ptx::parse(text)?;
-        let mut module =
-            Module { version: source.version, target: source.target.to_string(), ..Module::default() };
+        let mut module = Module { version: source.version, target: source.target.to_string(), ..Module::default() };
         let around = module.surroundings(&source)?;
+        let mut names = HashSet::new();
         for function in &source.entries {
-            if module.entry(function.name).is_some() {
+            if !names.insert(function.name) {
                 return Err(ParseError::at(function.ptx_line, function.name, "this entry is defined twice"));
             }
             module.entries.push(code(function, &around)?);
@@ -118,26 +118,17 @@ impl Module {
         self.const_bytes
     }
 
-    fn surroundings<'a>(&mut self, source: &Source<'a>) -> Result<Surroundings<'a>, ParseError> {
-        let mut around = Surroundings {
-            symbols: HashMap::new(),
-            shared: HashMap::new(),
-            files: Vec::new(),
-            file_numbers: HashMap::new(),
-        };
-        for &(number, path) in &source.files {
-            around.file_numbers.insert(number, around.files.len() as u32);
-            around.files.push(path.to_string());
-        }
+    pub(super) fn surroundings<'a>(&mut self, source: &Source<'a>) -> Result<Surroundings<'a>, ParseError> {
+        let (mut symbols, mut shared) = (HashMap::new(), HashMap::new());
         let mut indices = HashMap::new();
         for declared in &source.variables {
             let error = |message: &str| ParseError::at(declared.ptx_line, declared.name, message);
-            if around.symbols.contains_key(declared.name) || around.shared.contains_key(declared.name) {
+            if symbols.contains_key(declared.name) || shared.contains_key(declared.name) {
                 return Err(error("this variable is declared twice"));
             }
             let symbol = match declared.space {
                 VariableSpace::Shared => {
-                    around.shared.insert(declared.name, declared.clone());
+                    shared.insert(declared.name, declared.clone());
                     continue;
                 }
                 _ if declared.external => return Err(error("external variables are not supported")),
@@ -148,13 +139,19 @@ impl Module {
                 }
             };
             indices.insert(declared.name, self.variables.len() as u32);
-            around.symbols.insert(declared.name, symbol);
+            symbols.insert(declared.name, symbol);
             self.variables.push(variable(declared, symbol)?);
         }
         for (declared, at) in source.variables.iter().filter_map(|v| Some((v, *indices.get(v.name)?))) {
             self.variables[at as usize].pointers = pointers(declared, &indices)?;
         }
-        Ok(around)
+        let numbers = source.files.iter().zip(0..).map(|(&(number, _), index)| (number, index));
+        Ok(Surroundings {
+            symbols: Arc::new(symbols),
+            shared,
+            files: source.files.iter().map(|(_, path)| path.to_string()).collect(),
+            file_numbers: numbers.collect(),
+        })
     }
 
     fn place_const(&mut self, declared: &Declared<'_>) -> Result<u32, ParseError> {
@@ -184,7 +181,9 @@ fn variable(declared: &Declared<'_>, symbol: Symbol) -> Result<Variable, ParseEr
             Init::Address { .. } => 0,
         };
         let size = declared.element as usize;
-        init.extend_from_slice(bits.to_le_bytes().get(..size).ok_or_else(|| error("vectors have no initial values here"))?);
+        init.extend_from_slice(
+            bits.to_le_bytes().get(..size).ok_or_else(|| error("vectors have no initial values here"))?,
+        );
     }
     let (space, const_offset) = match symbol {
         Symbol::Const(offset) => (Space::Const, offset),

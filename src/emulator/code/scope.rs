@@ -6,6 +6,7 @@
 
 use super::super::ir::{File, Reg};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// What a variable's name stands for: a place in its space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub(super) struct Register {
 struct Scope<'a> {
     parent: usize,
     labels: HashMap<&'a str, usize>,
-    tables: HashMap<&'a str, Vec<&'a str>>,
+    tables: HashMap<&'a str, Arc<[&'a str]>>,
     declared: HashMap<&'a str, u8>,
     ranges: HashMap<&'a str, (u32, u8)>,
     registers: HashMap<&'a str, Register>,
@@ -46,6 +47,7 @@ struct Scope<'a> {
 /// All scopes of an entry and the one the pass is in.
 #[derive(Debug)]
 pub(super) struct Names<'a> {
+    module: Arc<HashMap<&'a str, Symbol>>,
     scopes: Vec<Scope<'a>>,
     open: Vec<usize>,
     opened: usize,
@@ -64,8 +66,9 @@ pub(super) fn file_of_bits(bits: u8) -> Option<File> {
 }
 
 impl<'a> Names<'a> {
-    pub fn new() -> Names<'a> {
-        Names { scopes: vec![Scope::default()], open: vec![0], opened: 1, labels: 0, counts: [0; 3] }
+    /// No names but those of the module.
+    pub fn new(module: Arc<HashMap<&'a str, Symbol>>) -> Names<'a> {
+        Names { module, scopes: vec![Scope::default()], open: vec![0], opened: 1, labels: 0, counts: [0; 3] }
     }
 
     /// Goes back to the start for another pass.
@@ -106,8 +109,8 @@ impl<'a> Names<'a> {
         self.labels
     }
 
-    pub fn table(&mut self, name: &'a str, targets: Vec<&'a str>) -> Result<(), String> {
-        match self.current().tables.insert(name, targets) {
+    pub fn table(&mut self, name: &'a str, targets: &[&'a str]) -> Result<(), String> {
+        match self.current().tables.insert(name, targets.into()) {
             None => Ok(()),
             Some(_) => Err(format!("table {name} is declared twice in one scope")),
         }
@@ -143,12 +146,14 @@ impl<'a> Names<'a> {
         self.chain().find_map(|at| self.scopes[at].labels.get(name).copied())
     }
 
-    pub fn find_table(&self, name: &str) -> Option<Vec<&'a str>> {
+    pub fn find_table(&self, name: &str) -> Option<Arc<[&'a str]>> {
         self.chain().find_map(|at| self.scopes[at].tables.get(name).cloned())
     }
 
     pub fn find_symbol(&self, name: &str) -> Option<Symbol> {
-        self.chain().find_map(|at| self.scopes[at].symbols.get(name).copied())
+        self.chain()
+            .find_map(|at| self.scopes[at].symbols.get(name).copied())
+            .or_else(|| self.module.get(name).copied())
     }
 
     /// The register of a name; it gets its number when it is first asked for.
@@ -203,7 +208,7 @@ mod tests {
 
     #[test]
     fn scopes_shadow_and_repeat() {
-        let mut names = Names::new();
+        let mut names = Names::new(Arc::default());
         names.declare("%r", Some(3), 32).unwrap();
         names.declare("p", None, 1).unwrap();
         let outer = names.find_register("%r2").unwrap().unwrap();

@@ -52,10 +52,7 @@ pub(super) fn is_signed(ty: Ty) -> bool {
 
 /// Whether a type is a floating-point type, packed ones included.
 pub(super) fn is_float(ty: Ty) -> bool {
-    matches!(
-        ty,
-        Ty::F16 | Ty::F16x2 | Ty::BF16 | Ty::BF16x2 | Ty::F32 | Ty::F64 | Ty::E4M3x2 | Ty::E5M2x2 | Ty::TF32
-    )
+    matches!(ty, Ty::F16 | Ty::F16x2 | Ty::BF16 | Ty::BF16x2 | Ty::F32 | Ty::F64 | Ty::E4M3x2 | Ty::E5M2x2 | Ty::TF32)
 }
 
 /// No modifiers at all.
@@ -75,6 +72,11 @@ impl<'a> Words<'a> {
             }
             None => false,
         }
+    }
+
+    /// The first modifier that is left.
+    pub fn first(&self) -> Option<&'a str> {
+        self.words.first().copied()
     }
 
     /// The first modifier that the function maps to something.

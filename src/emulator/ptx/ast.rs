@@ -27,7 +27,13 @@ pub struct Loc {
 /// Where a variable lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
-pub enum VariableSpace { Global, Const, Shared, Local, Param }
+pub enum VariableSpace {
+    Global,
+    Const,
+    Shared,
+    Local,
+    Param,
+}
 
 /// One element of an initializer.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,6 +4,9 @@ use super::ParseError;
 use super::ast::{Function, Instruction, Loc, Source, Statement, VariableSpace};
 use super::lexer::{Kind, Token, tokens};
 
+/// Deepest nesting of scopes: looking a name up walks all of them.
+const MAX_DEPTH: u32 = 64;
+
 /// Reads a whole PTX text.
 pub fn parse(text: &str) -> Result<Source<'_>, ParseError> {
     let tokens = tokens(text)?;
@@ -96,8 +99,7 @@ impl<'a> Parser<'a, '_> {
                 let error = self.error("expected a version such as 9.0");
                 let text = self.tokens.get(self.at).map_or("", |token| &self.text[token.span.0..token.span.1]);
                 let (major, minor) = text.split_once('.').ok_or_else(|| error.clone())?;
-                source.version =
-                    (major.parse().map_err(|_| error.clone())?, minor.parse().map_err(|_| error.clone())?);
+                source.version = (major.parse().map_err(|_| error.clone())?, minor.parse().map_err(|_| error.clone())?);
                 self.skip();
             }
             ".target" => {
@@ -270,6 +272,9 @@ impl<'a> Parser<'a, '_> {
             match self.peek() {
                 None => return Err(open),
                 Some(Kind::Punct(b'{')) => {
+                    if depth == MAX_DEPTH {
+                        return Err(self.error(format!("scopes nest deeper than {MAX_DEPTH}")));
+                    }
                     self.skip();
                     depth += 1;
                     function.body.push(Statement::Open);

@@ -130,7 +130,9 @@ fn arrive(c: &mut Context) -> Result<()> {
     }
     semantics(c);
     let generic = generic(c);
-    c.words.ty_in(&[Ty::B64]).or_else(|_| if generic { Err("`.b64` or `.shared` is missing".to_string()) } else { Ok(Ty::B64) })?;
+    c.words
+        .ty_in(&[Ty::B64])
+        .or_else(|_| if generic { Err("`.b64` or `.shared` is missing".to_string()) } else { Ok(Ty::B64) })?;
     let operands = c.between(1, 3)?;
     // `[addr]` alone is the form whose result is thrown away.
     let (state, rest) = match &operands[0] {
@@ -186,11 +188,12 @@ fn wait(c: &mut Context, blocking: bool) -> Result<()> {
     Ok(())
 }
 
-/// The direction of a bulk copy; only global to shared is supported.
+/// The direction of a bulk copy, destination first; only global to shared is supported.
 fn into_shared(c: &mut Context) -> Result<()> {
-    c.words
-        .find(|word| matches!(word, "shared::cluster" | "shared::cta").then_some(()))
-        .ok_or("only copies to shared memory are supported")?;
+    let Some(to @ ("shared::cluster" | "shared::cta")) = c.words.first() else {
+        return Err("only copies to shared memory are supported".into());
+    };
+    c.words.take(to);
     c.words.require("global")?;
     c.words.require("mbarrier::complete_tx::bytes")
 }

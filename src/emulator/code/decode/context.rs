@@ -20,6 +20,8 @@ pub struct Entry<'a> {
     pub const64: HashMap<u64, Reg>,
     /// Slots for addresses of module variables: (variable, addend).
     pub addresses: HashMap<(u32, i64), Reg>,
+    /// Targets of all indexed branches so far.
+    pub indexed: usize,
     /// The carry flag, once an instruction has used it.
     carry: Option<Pred>,
 }
@@ -34,6 +36,7 @@ impl<'a> Entry<'a> {
             const32: HashMap::new(),
             const64: HashMap::new(),
             addresses: HashMap::new(),
+            indexed: 0,
             carry: None,
         }
     }

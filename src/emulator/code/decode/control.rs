@@ -58,6 +58,11 @@ fn brx(c: &mut Context) -> Result {
         return Err("a table of targets is expected".into());
     };
     let names = c.entry.names.find_table(name).ok_or_else(|| format!("table {name} is not in scope"))?;
+    // Many branches through one long table would make much out of little text.
+    c.entry.indexed += names.len();
+    if c.entry.indexed > 1 << 20 {
+        return Err("the indexed branches of this entry have more than 1048576 targets".into());
+    }
     let targets = names.iter().map(|name| label(c, name)).collect::<std::result::Result<_, _>>()?;
     let index = c.src(index, Ty::U32)?;
     c.emit(Op::BranchIndexed { index, targets });

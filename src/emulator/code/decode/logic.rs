@@ -227,7 +227,8 @@ fn setp(c: &mut Context) -> Result {
 
 fn set(c: &mut Context) -> Result {
     let (cmp, op) = comparison(c)?;
-    let dty = c.words.ty_in(&[Ty::U32, Ty::S32, Ty::U16, Ty::S16, Ty::F32, Ty::F16, Ty::F16x2, Ty::BF16, Ty::BF16x2])?;
+    let dty =
+        c.words.ty_in(&[Ty::U32, Ty::S32, Ty::U16, Ty::S16, Ty::F32, Ty::F16, Ty::F16x2, Ty::BF16, Ty::BF16x2])?;
     let ty = c.words.ty()?;
     check_comparison(cmp, ty)?;
     let ftz = takes_ftz(c, ty);

@@ -76,8 +76,11 @@ pub(super) fn scope(words: &mut Words<'_>) {
     words.find(|word| matches!(word, "cta" | "cluster" | "gpu" | "sys").then_some(()));
 }
 
-fn vector(words: &mut Words<'_>) -> usize {
-    words.find(|word| [("v2", 2), ("v4", 4)].iter().find(|(name, _)| *name == word).map(|&(_, n)| n)).unwrap_or(1)
+fn vector(words: &mut Words<'_>) -> std::result::Result<usize, String> {
+    if words.take("v8") {
+        return Err("vectors of 8 are not supported".into());
+    }
+    Ok(words.find(|word| [("v2", 2), ("v4", 4)].iter().find(|(name, _)| *name == word).map(|&(_, n)| n)).unwrap_or(1))
 }
 
 /// Reads a cache policy operand, which changes nothing here.
@@ -118,7 +121,7 @@ fn ld(c: &mut Context) -> Result {
         c.words.take("nc");
     }
     let hinted = cache_hints(&mut c.words);
-    let vec = vector(&mut c.words);
+    let vec = vector(&mut c.words)?;
     let ty = c.words.ty_in(&TYPES)?;
     let bits = bits_of(ty);
     if usize::from(bits) * vec > 128 {
@@ -147,7 +150,8 @@ fn ld(c: &mut Context) -> Result {
     let width = width.unwrap_or(bits.max(16));
     for (d, element) in d.iter_mut().zip(elements(&operands[0], vec)?) {
         if *element == Operand::Sink {
-            *d = c.temp(if width == 64 { super::operand::file_of(Ty::B64) } else { super::operand::file_of(Ty::B32) })?;
+            *d =
+                c.temp(if width == 64 { super::operand::file_of(Ty::B64) } else { super::operand::file_of(Ty::B32) })?;
         }
     }
     // The load extends to 32 or 64 bits. A 16-bit register holds zeros above its 16 bits, so a signed
@@ -173,7 +177,7 @@ fn st(c: &mut Context) -> Result {
         return Err("this space cannot be written".into());
     }
     let hinted = cache_hints(&mut c.words);
-    let vec = vector(&mut c.words);
+    let vec = vector(&mut c.words)?;
     let ty = c.words.ty_in(&TYPES)?;
     let bits = bits_of(ty);
     if usize::from(bits) * vec > 128 {

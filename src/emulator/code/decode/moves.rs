@@ -9,13 +9,8 @@ use super::{Decode, convert};
 
 type Result = std::result::Result<(), String>;
 
-pub(super) const ROWS: &[(&str, Decode)] = &[
-    ("mov", mov),
-    ("cvt", convert::cvt),
-    ("cvt.pack", convert::cvt_pack),
-    ("cvta", cvta),
-    ("isspacep", isspacep),
-];
+pub(super) const ROWS: &[(&str, Decode)] =
+    &[("mov", mov), ("cvt", convert::cvt), ("cvt.pack", convert::cvt_pack), ("cvta", cvta), ("isspacep", isspacep)];
 
 const TYPES: [Ty; 14] = [
     Ty::B16,

@@ -168,7 +168,9 @@ impl<'a> Context<'_, '_, 'a> {
             return Err(format!("{name} is neither a register nor a variable in scope"));
         };
         match self.place(symbol) {
-            Ok((found, start)) if found == space => Ok(Addr { base: None, wide: false, offset: start.wrapping_add(offset) }),
+            Ok((found, start)) if found == space => {
+                Ok(Addr { base: None, wide: false, offset: start.wrapping_add(offset) })
+            }
             Ok((found, _)) => Err(format!("{name} is in {found:?} memory, the instruction reaches {space:?} memory")),
             Err(variable) if matches!(space, Space::Global | Space::Generic) => {
                 Ok(Addr { base: Some(self.address_slot(variable, 0)?), wide: true, offset })
@@ -183,7 +185,9 @@ impl<'a> Context<'_, '_, 'a> {
             return self.addr(operand, Space::Shared);
         }
         let addr = self.addr(operand, Space::Generic)?;
-        let (Some(base), true) = (addr.base, addr.wide) else { return Err("a generic address needs a 64-bit register".into()) };
+        let (Some(base), true) = (addr.base, addr.wide) else {
+            return Err("a generic address needs a 64-bit register".into());
+        };
         let d = self.temp(File::R64)?;
         self.prepare(Op::Cvta { space: Space::Shared, to_space: true, wide: true, d, a: base });
         Ok(Addr { base: Some(d), ..addr })

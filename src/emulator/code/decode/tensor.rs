@@ -176,23 +176,20 @@ fn wgmma(c: &mut Context) -> Result<()> {
     let b_desc = c.src(&operands[2], Ty::B64)?;
     // Behind the descriptors: scale-d, the signs of float factors, transpositions of 16-bit factors.
     let signs = if integer { 0 } else { 2 };
-    let transpositions = if bits(a) != 16 { 0 } else if from_registers { 1 } else { 2 };
+    let transpositions = if bits(a) != 16 {
+        0
+    } else if from_registers {
+        1
+    } else {
+        2
+    };
     let rest = &operands[3..];
     if rest.len() != 1 + signs + transpositions {
         return Err(format!("{} operands, {} expected", operands.len(), 4 + signs + transpositions));
     }
     let scale_d = c.pred_src(&rest[0])?;
-    let mut op = WgmmaOp {
-        kind,
-        d,
-        a: a_op,
-        b: b_desc,
-        scale_d,
-        neg_a: false,
-        neg_b: false,
-        trans_a: false,
-        trans_b: false,
-    };
+    let mut op =
+        WgmmaOp { kind, d, a: a_op, b: b_desc, scale_d, neg_a: false, neg_b: false, trans_a: false, trans_b: false };
     if signs == 2 {
         (op.neg_a, op.neg_b) = (negated(&rest[1])?, negated(&rest[2])?);
     }

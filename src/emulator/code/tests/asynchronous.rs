@@ -1,0 +1,68 @@
+//! Asynchronous copies and mbarriers.
+
+use super::check;
+
+#[rustfmt::skip]
+pub(super) const FORMS: &[(&str, &[&str])] = &[
+    ("cp.async.cg.shared.global [%r1], [%rd2], 16",
+     &["CpAsync { size: 16, dst: Addr { base: Some(1), wide: false, offset: 0 }, src: Addr { base: Some(2), wide: true, offset: 0 }, src_size: None }"]),
+    ("cp.async.ca.shared.global [%r1+8], [%rd2+8], 4",
+     &["CpAsync { size: 4, dst: Addr { base: Some(1), wide: false, offset: 8 }, src: Addr { base: Some(2), wide: true, offset: 8 }, src_size: None }"]),
+    ("cp.async.cg.shared::cta.global.L2::128B [%r1], [%rd2], 16, %r3",
+     &["CpAsync { size: 16, dst: Addr { base: Some(1), wide: false, offset: 0 }, src: Addr { base: Some(2), wide: true, offset: 0 }, src_size: Some(3) }"]),
+    ("cp.async.ca.shared.global [%r1], [%rd2], 8, %p1",
+     &["Selp { ty: B32, d: 50, a: #0x0, b: #0x8, p: p1 }",
+       "CpAsync { size: 8, dst: Addr { base: Some(1), wide: false, offset: 0 }, src: Addr { base: Some(2), wide: true, offset: 0 }, src_size: Some(50) }"]),
+    ("cp.async.cg.shared.global.L2::cache_hint [%r1], [%rd2], 16, %rd3",
+     &["CpAsync { size: 16, dst: Addr { base: Some(1), wide: false, offset: 0 }, src: Addr { base: Some(2), wide: true, offset: 0 }, src_size: None }"]),
+    ("cp.async.cg.shared.global.L2::cache_hint [%r1], [%rd2], 16, %r3, %rd3",
+     &["CpAsync { size: 16, dst: Addr { base: Some(1), wide: false, offset: 0 }, src: Addr { base: Some(2), wide: true, offset: 0 }, src_size: Some(3) }"]),
+    ("cp.async.commit_group",
+     &["CpAsyncCommit"]),
+    ("cp.async.wait_group 2",
+     &["CpAsyncWait { pending: 2 }"]),
+    ("cp.async.wait_all",
+     &["CpAsyncWaitAll"]),
+    ("cp.async.mbarrier.arrive.noinc.shared.b64 [%r1]",
+     &["CpAsyncMbarrierArrive { noinc: true, addr: Addr { base: Some(1), wide: false, offset: 0 } }"]),
+    ("mbarrier.init.shared::cta.b64 [%r1], 128",
+     &["MbarrierInit { addr: Addr { base: Some(1), wide: false, offset: 0 }, count: #0x80 }"]),
+    ("mbarrier.init.b64 [%rd1], %r2",
+     &["Cvta { space: Shared, to_space: true, wide: true, d: 10, a: 1 }",
+       "MbarrierInit { addr: Addr { base: Some(10), wide: true, offset: 0 }, count: 2 }"]),
+    ("mbarrier.inval.shared.b64 [%r1]",
+     &["MbarrierInval { addr: Addr { base: Some(1), wide: false, offset: 0 } }"]),
+    ("mbarrier.arrive.shared::cta.b64 _, [%r1]",
+     &["MbarrierArrive { addr: Addr { base: Some(1), wide: false, offset: 0 }, count: None, expect_tx: None, d: None }"]),
+    ("mbarrier.arrive.release.cta.shared::cta.b64 %rd1, [%r1], 2",
+     &["MbarrierArrive { addr: Addr { base: Some(1), wide: false, offset: 0 }, count: Some(#0x2), expect_tx: None, d: Some(1) }"]),
+    ("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%r1], %r2",
+     &["MbarrierArrive { addr: Addr { base: Some(1), wide: false, offset: 0 }, count: None, expect_tx: Some(2), d: None }"]),
+    ("mbarrier.arrive.noComplete.shared.b64 %rd1, [%r1], 3",
+     &["MbarrierArrive { addr: Addr { base: Some(1), wide: false, offset: 0 }, count: Some(#0x3), expect_tx: None, d: Some(1) }"]),
+    ("mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [%r1], 4096",
+     &["MbarrierExpectTx { addr: Addr { base: Some(1), wide: false, offset: 0 }, bytes: #0x1000 }"]),
+    ("mbarrier.complete_tx.shared::cta.b64 [%r1], %r2",
+     &["MbarrierCompleteTx { addr: Addr { base: Some(1), wide: false, offset: 0 }, bytes: 2 }"]),
+    ("mbarrier.test_wait.parity.shared.b64 %p1, [%r1], %r2",
+     &["MbarrierWaitParity { addr: Addr { base: Some(1), wide: false, offset: 0 }, parity: 2, d: 1, blocking: false }"]),
+    ("mbarrier.try_wait.parity.acquire.cta.shared::cta.b64 %p1, [%r1], 0, 1000",
+     &["MbarrierWaitParity { addr: Addr { base: Some(1), wide: false, offset: 0 }, parity: #0x0, d: 1, blocking: true }"]),
+    ("mbarrier.try_wait.shared.b64 %p1, [%r1], %rd2",
+     &["MbarrierWaitState { addr: Addr { base: Some(1), wide: false, offset: 0 }, state: 2, d: 1, blocking: true }"]),
+    ("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%r1], [%rd1, {%r2, %r3}], [%r4]",
+     &["TmaLoad { dims: 2, dst: Addr { base: Some(1), wide: false, offset: 0 }, map: Addr { base: Some(1), wide: true, offset: 0 }, coords: [2, 3, 0, 0, 0], mbar: Addr { base: Some(4), wide: false, offset: 0 }, multicast: None }"]),
+    ("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster.L2::cache_hint [%r1], [%rd1, {%r2, %r3, 0}], [%r4], %rs1, %rd2",
+     &["TmaLoad { dims: 3, dst: Addr { base: Some(1), wide: false, offset: 0 }, map: Addr { base: Some(1), wide: true, offset: 0 }, coords: [2, 3, #0x0, 0, 0], mbar: Addr { base: Some(4), wide: false, offset: 0 }, multicast: Some(41) }"]),
+    ("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%r1], [%rd1], %r2, [%r3]",
+     &["BulkLoad { dst: Addr { base: Some(1), wide: false, offset: 0 }, src: Addr { base: Some(1), wide: true, offset: 0 }, bytes: 2, mbar: Addr { base: Some(3), wide: false, offset: 0 } }"]),
+    ("cp.async.bulk.prefetch.L2.global [%rd1], 512",
+     &["Prefetch { space: Global, addr: Addr { base: Some(1), wide: true, offset: 0 } }"]),
+    ("cp.async.bulk.prefetch.tensor.2d.L2.global [%rd1, {%r2, %r3}]",
+     &["PrefetchTensorMap { map: Addr { base: Some(1), wide: true, offset: 0 } }"]),
+];
+
+#[test]
+fn forms() {
+    check(27, FORMS);
+}

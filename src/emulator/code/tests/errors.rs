@@ -1,0 +1,122 @@
+//! What is refused, and what the refusal says.
+
+use super::super::module::Module;
+use super::{around, decoded};
+
+/// A body and what its error must say.
+const REFUSED: [(&str, &str); 48] = [
+    ("frobnicate.u32 %r1, %r2;", "instruction frobnicate is not supported"),
+    ("add.u33 %r1, %r2, %r3;", "no supported type in .u33"),
+    ("add.u32.wild %r1, %r2, %r3;", "modifier .wild is not supported"),
+    ("add.f16.rz %rs1, %rs2, %rs3;", "rounds to nearest only"),
+    ("add.u32 %r1, %r2;", "2 operands, 3 expected"),
+    ("add.u32 %r1, %r2, %rs3;", "register %rs3 has 16 bits, 32 are needed"),
+    ("add.u64 %rd1, %rd2, %r3;", "register %r3 has 32 bits, 64 are needed"),
+    ("add.u32 %r1, %r2, %r40;", "%r40 is neither a register nor a variable"),
+    ("add.u32 5, %r2, %r3;", "a register is expected"),
+    ("add.sat.u32 %r1, %r2, %r3;", "only .s32 saturates"),
+    ("mul.s32 %r1, %r2, %r3;", "one of .lo, .hi, .wide is missing"),
+    ("mul.wide.s64 %rd1, %rd2, %rd3;", ".wide needs a 16- or 32-bit type"),
+    ("div.f32 %r1, %r2, %r3;", "a rounding, .approx or .full is missing"),
+    ("max.xorsign.abs.f32 %r1, %r2, %r3;", "modifier .xorsign is not supported"),
+    ("and.s32 %r1, %r2, %r3;", "type S32 is not supported here"),
+    ("setp.lt.b32 %p1, %r2, %r3;", "Lt does not exist for type B32"),
+    ("setp.equ.s32 %p1, %r2, %r3;", "Equ does not exist for type S32"),
+    ("setp.eq.s32 %r1, %r2, %r3;", "register %r1 has 32 bits, 1 are needed"),
+    ("lop3.b32 %r1, %r2, %r3, %r4, 256;", "the table of lop3 is one byte"),
+    ("selp.b32 %r1, %r2, %r3, %r4;", "register %r4 has 32 bits, 1 are needed"),
+    ("mov.u32 %r1, gvar;", "the address of gvar needs 64 bits"),
+    ("mov.u32 %r1, %clock64;", "%clock64 cannot be read as U32"),
+    ("mov.u32 %r1, %envreg0;", "%envreg0 is neither"),
+    ("mov.b32 {%rs1, %rs2, %rs3}, %r1;", "32 bits into 3 parts"),
+    ("cvt.f32.s32 %r1, %r2;", "rounding None does not go"),
+    ("cvt.s32.f32 %r1, %r2;", "rounding None does not go"),
+    ("cvt.rn.e4m3x2.f32 %rs1, %r2, %r3;", "do not go with a packed conversion"),
+    ("cvt.rn.satfinite.f16x2.f32 %r1, %r2, %r3;", "do not go with a packed conversion"),
+    ("cvt.rz.satfinite.e4m3x2.f32 %rs1, %r2, %r3;", "rounding Zero does not go"),
+    ("cvt.u32.u16 %rs1, %rs2;", "the destination has 16 bits, 32 are needed"),
+    ("ld.global.u32 %r1, [%r2];", "too few for an address"),
+    ("ld.global.u64 %r1, [%rd2];", "a destination has 32 bits, 64 are loaded"),
+    ("ld.shared.u32 %r1, [gvar];", "gvar is in Global memory"),
+    ("ld.global.u32 %r1, [sbuf];", "sbuf is in Shared memory"),
+    ("ld.global.v2.u32 {%r1, %r2, %r3}, [%rd1];", "a vector of 3 registers, 2 expected"),
+    ("ld.global.v4.u64 {%rd1, %rd2, %rd3, %rd4}, [%rd5];", "more than 16 bytes"),
+    ("ld.global.v8.u32 {%r1, %r2}, [%rd5];", "vectors of 8 are not supported"),
+    ("st.const.u32 [cvar], %r1;", "this space cannot be written"),
+    ("atom.global.min.f32 %r1, [%rd2], %r3;", "Min of type F32 is not supported"),
+    ("bra nowhere;", "label nowhere is not in scope"),
+    ("{ INNER: bra L1; } bra INNER;", "label INNER is not in scope"),
+    ("call.uni (%r1), device_function, (%r2);", "calls are not supported"),
+    ("@%r1 exit;", "%r1 is not a predicate register"),
+    (
+        "mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32 {%r1, %r2}, {%r3}, {%r4}, {%r1, %r2};",
+        "m8n8k16 of S8 and S8 with S32 added to S32 is not supported",
+    ),
+    ("wgmma.mma_async.sync.aligned.m64n12k32.s32.s8.s8 {%r1}, %rd1, %rd2, %p1;", "m64n12k32 of S8 and S8"),
+    ("cp.async.cg.shared.global [%r1], [%rd2], 8;", "8 bytes cannot be copied by this form"),
+    (
+        "cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%rd1, {%r2, %r3}], [%r4];",
+        "only copies to shared memory are supported",
+    ),
+    ("setmaxnreg.inc.sync.aligned.u32 233;", "233 is not a multiple of 8 from 24 to 256"),
+];
+
+#[test]
+fn refusals_say_why() {
+    for (body, why) in REFUSED {
+        match decoded(body) {
+            Ok(_) => panic!("{body} was taken"),
+            Err(error) => assert!(error.message.contains(why), "{body}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn a_refusal_names_every_place() {
+    let text = around(
+        ".loc 2 77 5\nadd.u32 %r1, %r1, 1;\n.loc 1 30 3, function_name $L__info, inlined_at 2 78 1\n@%p1  sub.odd.u32\n%r1, %r1, %r2;",
+    ) + ".file 1 \"/k/tile.cuh\"\n.file 2 \"/k/gemm.cu\"\n";
+    let error = Module::read(&text).unwrap_err();
+    assert_eq!(error.entry.as_deref(), Some("k"));
+    assert_eq!(error.source, Some(("/k/tile.cuh".to_string(), 30)));
+    assert_eq!(error.text, "@%p1 sub.odd.u32 %r1, %r1, %r2;");
+    let line = text.lines().position(|line| line.contains("sub.odd")).unwrap() as u32 + 1;
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "PTX line {line}, entry k, source /k/tile.cuh:30: modifier .odd is not supported on this instruction: \
+             `@%p1 sub.odd.u32 %r1, %r1, %r2;`"
+        )
+    );
+    assert!(Module::parse(&text).unwrap_err().to_string().contains("entry k, source /k/tile.cuh:30"));
+}
+
+#[test]
+fn mistakes_outside_instructions() {
+    let start = ".version 9.0\n.target sm_80\n.address_size 64\n";
+    for (text, why) in [
+        ("", "no .version directive"),
+        (".version 9\n", "expected a version"),
+        (".version 9.0\n.address_size 32\n", "only 64-bit addresses"),
+        (".version 9.0\n.wild\n", "unknown directive"),
+        (".version 9.0\n.entry k(", "expected `.param`"),
+        (".version 9.0\n.entry k() {", "`{` without its `}`"),
+        (".version 9.0\n.entry k() .wild {}", "unknown directive of an entry"),
+        (".version 9.0\n.entry k() {} .entry k() {}", "this entry is defined twice"),
+        (".version 9.0\n.entry k() { .reg .b128 %q; }", "registers of 128 bits are not supported"),
+        (".version 9.0\n.entry k() { .reg .b32 a, a; }", "register a is declared twice"),
+        (".version 9.0\n.entry k() { L: L: }", "label L is declared twice"),
+        (".version 9.0\n.entry k() { .shared .b8 s[300000]; }", "300000 bytes exceed the limit of 232448"),
+        (".version 9.0\n.entry k(.param .b8 p[40000]) {}", "40000 bytes exceed the limit of 32764"),
+        (".version 9.0\n.global .b32 x[4294967295][4294967295];", "the array is too large"),
+        (".version 9.0\n.global .b32 x[1] = {1, 2};", "8 bytes of initial values for 4 bytes"),
+        (".version 9.0\n.global .u64 x = y;", "names y, which is no global or constant variable"),
+        (".version 9.0\n.const .b8 x[70000];", "the constant bank has 65536 bytes"),
+        (".version 9.0\n.extern .global .b8 x[4];", "external variables are not supported"),
+        (".version 9.0\n.global .align 3 .b8 x[4];", "an alignment is a power of two"),
+    ] {
+        let error = Module::read(text).unwrap_err();
+        assert!(error.message.contains(why), "{text}: {error}");
+    }
+    assert!(Module::read(start).is_ok());
+}
