@@ -9,5 +9,9 @@ mod house;
 #[cfg(feature = "emulator")]
 mod kernels;
 mod layout;
+#[cfg(feature = "emulator")]
+mod op;
 mod plan;
 mod reference;
+#[cfg(feature = "emulator")]
+mod support;

@@ -1,0 +1,29 @@
+//! The doors, on every emulated device and on a GPU if there is one: exact results, untouched surroundings,
+//! refused arguments.
+
+mod allocation;
+mod case;
+mod gemm_s8;
+mod linear;
+mod quantize_rows;
+mod refusals;
+mod repeat;
+
+/// How many cases ran on each value of one axis, so that a test that silently covers less fails.
+#[derive(Default)]
+struct Tally(std::collections::BTreeMap<String, usize>);
+
+impl Tally {
+    fn add(&mut self, axis: &str, value: impl std::fmt::Display) {
+        *self.0.entry(format!("{axis} {value}")).or_default() += 1;
+    }
+
+    /// Prints the counts, and fails unless each value named has at least as many cases as said.
+    fn assert(&self, what: &str, at_least: &[(&str, usize)]) {
+        println!("{what}: {:?}", self.0);
+        for &(value, least) in at_least {
+            let have = self.0.get(value).copied().unwrap_or(0);
+            assert!(have >= least, "{what}: {value} has {have} cases, {least} are the least");
+        }
+    }
+}
