@@ -66,7 +66,9 @@ pub fn kernel(text: &str, kinds: &str) -> String {
     for name in names {
         body = body.replace(&format!("{{{name}}}"), &format!("%v{name}"));
     }
-    ptx += &format!("{{\n.reg .pred %q<4>; .reg .b32 %x<8>; .reg .b16 %y<8>; .reg .b64 %z<8>; .reg .f32 %f<4>;\n{body}\n}}\n");
+    ptx += &format!(
+        "{{\n.reg .pred %q<4>; .reg .b32 %x<8>; .reg .b16 %y<8>; .reg .b64 %z<8>; .reg .f32 %f<4>;\n{body}\n}}\n"
+    );
     ptx += &format!("st.global.{} [%p0], %vd;\nret;\n}}\n", memory_type(kinds[0]));
     ptx
 }

@@ -1,4 +1,11 @@
 //! The emulator from outside: PTX text in, memory out.
 
+mod control;
+mod convert;
+mod faults;
+mod float;
+mod grid;
 mod harness;
 mod integer;
+mod memory;
+mod warp;

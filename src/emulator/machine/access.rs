@@ -67,7 +67,17 @@ impl Run<'_> {
     /// `ld`.
     #[inline(always)]
     #[allow(clippy::too_many_arguments)]
-    pub fn load(&mut self, space: Space, ty: Ty, order: Order, vec: u8, wide: bool, d: [Reg; 4], addr: Addr, active: u32) -> Result<(), Fault> {
+    pub fn load(
+        &mut self,
+        space: Space,
+        ty: Ty,
+        order: Order,
+        vec: u8,
+        wide: bool,
+        d: [Reg; 4],
+        addr: Addr,
+        active: u32,
+    ) -> Result<(), Fault> {
         let shape = Shape { ty, vec: usize::from(vec), wide, regs: d };
         let lanes = self.lanes(addr, active);
         self.access::<false>(space, shape, &lanes, active)?;
@@ -81,7 +91,17 @@ impl Run<'_> {
     /// `st`.
     #[inline(always)]
     #[allow(clippy::too_many_arguments)]
-    pub fn store(&mut self, space: Space, ty: Ty, order: Order, vec: u8, wide: bool, s: [Reg; 4], addr: Addr, active: u32) -> Result<(), Fault> {
+    pub fn store(
+        &mut self,
+        space: Space,
+        ty: Ty,
+        order: Order,
+        vec: u8,
+        wide: bool,
+        s: [Reg; 4],
+        addr: Addr,
+        active: u32,
+    ) -> Result<(), Fault> {
         let shape = Shape { ty, vec: usize::from(vec), wide, regs: s };
         let lanes = self.lanes(addr, active);
         if order != Order::Weak {
@@ -90,7 +110,13 @@ impl Run<'_> {
         self.access::<true>(space, shape, &lanes, active)
     }
 
-    fn access<const STORE: bool>(&mut self, space: Space, shape: Shape, lanes: &Lanes, active: u32) -> Result<(), Fault> {
+    fn access<const STORE: bool>(
+        &mut self,
+        space: Space,
+        shape: Shape,
+        lanes: &Lanes,
+        active: u32,
+    ) -> Result<(), Fault> {
         let size = bytes_of(shape.ty) * shape.vec;
         if lanes.bits & (size as u64 - 1) != 0 {
             return Err(self.misaligned(space, lanes, active, size, STORE));
@@ -117,7 +143,13 @@ impl Run<'_> {
 
     /// Generic addresses that are not all global: window by window.
     #[inline(never)]
-    fn generic<const STORE: bool>(&mut self, shape: Shape, lanes: &Lanes, active: u32, size: usize) -> Result<(), Fault> {
+    fn generic<const STORE: bool>(
+        &mut self,
+        shape: Shape,
+        lanes: &Lanes,
+        active: u32,
+        size: usize,
+    ) -> Result<(), Fault> {
         let inside = |base: u64| {
             let hit = |i: &usize| active >> i & 1 == 1 && lanes.at[*i].wrapping_sub(base) < WINDOW;
             (0..32).filter(hit).fold(0u32, |m, i| m | 1 << i)
@@ -136,7 +168,13 @@ impl Run<'_> {
         if rest != 0 { self.lane_by_lane::<STORE>(shape, lanes, rest, size) } else { Ok(()) }
     }
 
-    fn global<const STORE: bool>(&mut self, shape: Shape, lanes: &Lanes, active: u32, size: usize) -> Result<(), Fault> {
+    fn global<const STORE: bool>(
+        &mut self,
+        shape: Shape,
+        lanes: &Lanes,
+        active: u32,
+        size: usize,
+    ) -> Result<(), Fault> {
         let launch = self.launch;
         let holds = |a: &Allocation| a.offset(lanes.low, size).is_some() && a.offset(lanes.high, size).is_some();
         let allocation = match launch.memory.allocations.get(self.warp.last_allocation) {
@@ -155,7 +193,13 @@ impl Run<'_> {
 
     /// An access whose lanes are in several allocations, or in none.
     #[inline(never)]
-    fn lane_by_lane<const STORE: bool>(&mut self, shape: Shape, lanes: &Lanes, active: u32, size: usize) -> Result<(), Fault> {
+    fn lane_by_lane<const STORE: bool>(
+        &mut self,
+        shape: Shape,
+        lanes: &Lanes,
+        active: u32,
+        size: usize,
+    ) -> Result<(), Fault> {
         self.count_sectors::<STORE>(lanes, active, size);
         let launch = self.launch;
         for lane in (0..32).filter(|i| active >> i & 1 == 1) {
@@ -163,7 +207,8 @@ impl Run<'_> {
             let found = launch.memory.index_of(at).map(|i| &launch.memory.allocations[i]);
             let Some(allocation) = found.filter(|a| a.offset(at, size).is_some()) else {
                 let what = if STORE { "write" } else { "read" };
-                let text = format!("{what} of {size} bytes at global address {at:#x}: {}", launch.memory.describe(at, size));
+                let text =
+                    format!("{what} of {size} bytes at global address {at:#x}: {}", launch.memory.describe(at, size));
                 return Err(self.fault(FaultKind::OutOfBounds, text, 1 << lane).at_address(at));
             };
             self.transfer::<STORE>(Place::Global(allocation), shape, &lanes.at, allocation.base, 1 << lane)?;
@@ -171,7 +216,14 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn shared<const STORE: bool>(&mut self, shape: Shape, lanes: &Lanes, window: u64, active: u32, size: usize) -> Result<(), Fault> {
+    fn shared<const STORE: bool>(
+        &mut self,
+        shape: Shape,
+        lanes: &Lanes,
+        window: u64,
+        active: u32,
+        size: usize,
+    ) -> Result<(), Fault> {
         if let Some(count) = self.count() {
             let (passes, ideal) = wavefronts(&lanes.at, active, size as u64);
             count.wavefronts += passes;
@@ -181,7 +233,15 @@ impl Run<'_> {
     }
 
     /// Shared, local or parameter memory, whose byte 0 is at `window`.
-    fn window<const STORE: bool>(&mut self, place: Place<'_>, shape: Shape, lanes: &Lanes, window: u64, active: u32, size: usize) -> Result<(), Fault> {
+    fn window<const STORE: bool>(
+        &mut self,
+        place: Place<'_>,
+        shape: Shape,
+        lanes: &Lanes,
+        window: u64,
+        active: u32,
+        size: usize,
+    ) -> Result<(), Fault> {
         let (len, name) = match place {
             Place::Local => (self.launch.code.local_bytes as usize, "local memory of the thread"),
             Place::Param => (self.launch.params.len(), "the parameter block"),
@@ -194,17 +254,30 @@ impl Run<'_> {
                 let at = lanes.at[lane].wrapping_sub(window);
                 let what = if STORE { "write" } else { "read" };
                 let past = at.saturating_add(size as u64).saturating_sub(len as u64);
-                let text = format!("{what} of {size} bytes at {at:#x} reaches {past} bytes past the end of {name} ({len} bytes)");
+                let text = format!(
+                    "{what} of {size} bytes at {at:#x} reaches {past} bytes past the end of {name} ({len} bytes)"
+                );
                 return Err(self.fault(FaultKind::OutOfBounds, text, 1 << lane).at_address(at));
             }
         }
         if STORE && matches!(place, Place::Param) {
-            return Err(self.fault(FaultKind::OutOfBounds, "write to the parameter block, which is read-only".into(), active));
+            return Err(self.fault(
+                FaultKind::OutOfBounds,
+                "write to the parameter block, which is read-only".into(),
+                active,
+            ));
         }
         self.transfer::<STORE>(place, shape, &lanes.at, window, active)
     }
 
-    fn transfer<const STORE: bool>(&mut self, place: Place<'_>, shape: Shape, at: &[u64; 32], base: u64, active: u32) -> Result<(), Fault> {
+    fn transfer<const STORE: bool>(
+        &mut self,
+        place: Place<'_>,
+        shape: Shape,
+        at: &[u64; 32],
+        base: u64,
+        active: u32,
+    ) -> Result<(), Fault> {
         let regs = &mut self.warp.regs;
         let known = match place {
             Place::Global(allocation) => move_lanes::<STORE, _>(regs, allocation, shape, at, base, active),
@@ -268,7 +341,14 @@ fn each(active: u32, mut f: impl FnMut(usize)) {
 
 /// Moves the elements of the active lanes; false when the type is not one that memory holds.
 #[inline(always)]
-fn move_lanes<const STORE: bool, M: Words>(regs: &mut Registers, mut m: M, shape: Shape, at: &[u64; 32], base: u64, active: u32) -> bool {
+fn move_lanes<const STORE: bool, M: Words>(
+    regs: &mut Registers,
+    mut m: M,
+    shape: Shape,
+    at: &[u64; 32],
+    base: u64,
+    active: u32,
+) -> bool {
     let size = bytes_of(shape.ty);
     let offset = |i: usize, v: usize| at[i].wrapping_sub(base) as usize + v * size;
     for v in 0..shape.vec {

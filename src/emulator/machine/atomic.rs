@@ -11,7 +11,17 @@ use super::words::Words;
 impl Run<'_> {
     /// Read-modify-write by every active lane.
     #[allow(clippy::too_many_arguments)]
-    pub(super) fn atomic(&mut self, op: AtomOp, space: Space, ty: Ty, d: Option<Reg>, addr: Addr, b: Reg, c: Reg, active: u32) -> Result<(), Fault> {
+    pub(super) fn atomic(
+        &mut self,
+        op: AtomOp,
+        space: Space,
+        ty: Ty,
+        d: Option<Reg>,
+        addr: Addr,
+        b: Reg,
+        c: Reg,
+        active: u32,
+    ) -> Result<(), Fault> {
         let lanes = self.lanes(addr, active);
         let size = bytes_of(ty);
         let launch = self.launch;
@@ -37,7 +47,9 @@ impl Run<'_> {
                 Some(at) => {
                     let len = self.cta.shared.len() as u64;
                     if at.checked_add(size as u64).is_none_or(|end| end > len) {
-                        let text = format!("atomic of {size} bytes at {at:#x} is past the end of shared memory of the block ({len} bytes)");
+                        let text = format!(
+                            "atomic of {size} bytes at {at:#x} is past the end of shared memory of the block ({len} bytes)"
+                        );
                         return Err(self.fault(FaultKind::OutOfBounds, text, 1 << lane).at_address(at));
                     }
                     update(&mut self.cta.shared, at as usize, op, ty, b, c)
@@ -45,7 +57,10 @@ impl Run<'_> {
                 None => {
                     let found = launch.memory.index_of(at).map(|i| &*launch.memory.allocations[i]);
                     let Some((allocation, offset)) = found.and_then(|a| Some((a, a.offset(at, size)?))) else {
-                        let text = format!("atomic of {size} bytes at global address {at:#x}: {}", launch.memory.describe(at, size));
+                        let text = format!(
+                            "atomic of {size} bytes at global address {at:#x}: {}",
+                            launch.memory.describe(at, size)
+                        );
                         return Err(self.fault(FaultKind::OutOfBounds, text, 1 << lane).at_address(at));
                     };
                     update(allocation, offset, op, ty, b, c)
@@ -75,7 +90,8 @@ fn update(mut m: impl Words, at: usize, op: AtomOp, ty: Ty, b: u64, c: u64) -> O
             // Within the word that holds it.
             let shift = 8 * (at % 4);
             let inside = |word: u32| u64::from(word >> shift & 0xFFFF);
-            let old = m.update32(at & !3, |word| word & !(0xFFFF << shift) | ((f(inside(word)) as u32 & 0xFFFF) << shift));
+            let old =
+                m.update32(at & !3, |word| word & !(0xFFFF << shift) | ((f(inside(word)) as u32 & 0xFFFF) << shift));
             inside(old)
         }
         _ => return None,

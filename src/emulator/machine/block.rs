@@ -163,18 +163,26 @@ impl Block {
                     State::Barrier { id, .. } => {
                         let barrier = self.cta.barriers[usize::from(id)];
                         let wanted = if barrier.count == 0 { self.cta.live } else { barrier.count };
-                        (fragment.pc.saturating_sub(1), format!("barrier {id}, where {} of {wanted} threads have arrived", barrier.arrived))
+                        (
+                            fragment.pc.saturating_sub(1),
+                            format!("barrier {id}, where {} of {wanted} threads have arrived", barrier.arrived),
+                        )
                     }
                     State::Cluster => (fragment.pc.saturating_sub(1), "the cluster barrier".into()),
-                    State::WarpSync { mask } => (fragment.pc.saturating_sub(1), format!("lanes {mask:#010x} of its warp")),
+                    State::WarpSync { mask } => {
+                        (fragment.pc.saturating_sub(1), format!("lanes {mask:#010x} of its warp"))
+                    }
                     State::Converge { missing } => (fragment.pc, format!("lanes {missing:#010x} of its warp")),
-                    State::Mbarrier { address } => (fragment.pc, mbarrier::describe(self.cta.shared.as_slice(), address)),
+                    State::Mbarrier { address } => {
+                        (fragment.pc, mbarrier::describe(self.cta.shared.as_slice(), address))
+                    }
                     State::Ready => (fragment.pc, "its turn".into()),
                 };
                 let place = site(launch.code, pc, self.cta.index, warp.index, fragment.mask);
                 let source = place.source.as_ref().map_or(String::new(), |(file, line)| format!(", {file}:{line}"));
                 let lanes = super::super::fault::lanes_text(fragment.mask);
-                text += &format!("\n  warp {}, {lanes}, waits for {what} (`{}`{source})", warp.index, place.instruction);
+                text +=
+                    &format!("\n  warp {}, {lanes}, waits for {what} (`{}`{source})", warp.index, place.instruction);
                 first.get_or_insert(place);
             }
         }

@@ -21,7 +21,11 @@ impl Run<'_> {
                 }
                 return Ok(Flow::Wait(active, State::WarpSync { mask }));
             }
-            Op::Shfl { mask, .. } | Op::Vote { mask, .. } | Op::Match { mask, .. } | Op::Redux { mask, .. } | Op::ElectSync { mask, .. } => mask,
+            Op::Shfl { mask, .. }
+            | Op::Vote { mask, .. }
+            | Op::Match { mask, .. }
+            | Op::Redux { mask, .. }
+            | Op::ElectSync { mask, .. } => mask,
             _ => return Err(self.unknown()),
         };
         // Lanes that name the same members act together; all of them must be here.
@@ -37,7 +41,10 @@ impl Run<'_> {
             let missing = members & self.warp.live & !group;
             if missing != 0 {
                 if missing & self.mask != 0 {
-                    let text = format!("members {members:#010x} are named, but {} take no part", super::super::fault::lanes_text(missing & self.mask));
+                    let text = format!(
+                        "members {members:#010x} are named, but {} take no part",
+                        super::super::fault::lanes_text(missing & self.mask)
+                    );
                     return Err(self.fault(FaultKind::Divergence, text, group));
                 }
                 return Ok(Flow::Again(State::Converge { missing }));
@@ -81,7 +88,10 @@ impl Run<'_> {
     #[cold]
     fn not_members(&self, members: u32, active: u32) -> Fault {
         let outside = active & !members;
-        let text = format!("{} run the instruction but are not among its members {members:#010x}", super::super::fault::lanes_text(outside));
+        let text = format!(
+            "{} run the instruction but are not among its members {members:#010x}",
+            super::super::fault::lanes_text(outside)
+        );
         self.fault(FaultKind::Divergence, text, outside)
     }
 
@@ -122,7 +132,8 @@ impl Run<'_> {
         } else {
             regs.r32[usize::from(a)].0.map(u64::from)
         };
-        let same = |i: usize| (0..32).filter(|j| group >> j & 1 == 1 && values[*j] == values[i]).fold(0u32, |m, j| m | 1 << j);
+        let same =
+            |i: usize| (0..32).filter(|j| group >> j & 1 == 1 && values[*j] == values[i]).fold(0u32, |m, j| m | 1 << j);
         let mut t: [u32; 32] = std::array::from_fn(same);
         if all {
             let first = t[group.trailing_zeros() as usize & 31];

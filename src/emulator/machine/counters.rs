@@ -81,7 +81,11 @@ impl Counters {
 
 impl fmt::Display for Counters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} blocks, {} warp instructions, {} barriers", self.blocks, self.warp_instructions, self.barriers)?;
+        writeln!(
+            f,
+            "{} blocks, {} warp instructions, {} barriers",
+            self.blocks, self.warp_instructions, self.barriers
+        )?;
         if self.instructions.is_empty() {
             return Ok(());
         }
@@ -92,7 +96,10 @@ impl fmt::Display for Counters {
         )?;
         let row = |f: &mut fmt::Formatter<'_>, c: &Count| {
             let Count { executions, sectors_read, sectors_written, wavefronts, wavefronts_ideal, tensor_macs } = c;
-            write!(f, "{executions:>12} {sectors_read:>12} {sectors_written:>12} {wavefronts:>12} {wavefronts_ideal:>12} {tensor_macs:>14}")
+            write!(
+                f,
+                "{executions:>12} {sectors_read:>12} {sectors_written:>12} {wavefronts:>12} {wavefronts_ideal:>12} {tensor_macs:>14}"
+            )
         };
         for ((file, line), count) in self.by_line() {
             row(f, &count)?;

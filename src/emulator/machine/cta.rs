@@ -23,7 +23,11 @@ impl Barrier {
             self.reduced = (true, false, 0);
         } else if self.count != count {
             let text = |count| if count == 0 { "all threads".to_string() } else { format!("{count} threads") };
-            return Err(format!("arrivals that disagree: this one waits for {}, earlier ones for {}", text(count), text(self.count)));
+            return Err(format!(
+                "arrivals that disagree: this one waits for {}, earlier ones for {}",
+                text(count),
+                text(self.count)
+            ));
         }
         self.arrived += threads;
         if count != 0 && self.arrived > count {

@@ -35,7 +35,14 @@ struct Queue {
 }
 
 /// Runs a whole grid with this many workers of the pool (or, with one, on the calling thread).
-pub(crate) fn run(launch: &Launch<'_>, resident: u32, step_limit: u64, pool: Option<&rayon::ThreadPool>, workers: usize, count: bool) -> Result<Tally, Fault> {
+pub(crate) fn run(
+    launch: &Launch<'_>,
+    resident: u32,
+    step_limit: u64,
+    pool: Option<&rayon::ThreadPool>,
+    workers: usize,
+    count: bool,
+) -> Result<Tally, Fault> {
     let shared = Shared {
         launch,
         resident: resident.max(1) as usize,

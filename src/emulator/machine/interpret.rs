@@ -144,7 +144,8 @@ impl Run<'_> {
                 Flow::Split(target, lanes) => {
                     let rest = mask & !lanes;
                     let back = target <= pc;
-                    let (low, high) = if back { ((target, lanes), (pc + 1, rest)) } else { ((pc + 1, rest), (target, lanes)) };
+                    let (low, high) =
+                        if back { ((target, lanes), (pc + 1, rest)) } else { ((pc + 1, rest), (target, lanes)) };
                     self.warp.put_back(ready(high.0, high.1));
                     (pc, mask) = low;
                     if back && self.spun(&mut turns) {
@@ -229,10 +230,16 @@ impl Run<'_> {
                 true
             }
             Op::Unary { f, ty, mods, d, a } => alu::unary(level, &mut self.warp.regs, f, ty, mods, d, a, active),
-            Op::Binary { f, ty, mods, d, a, b } => alu::binary(level, &mut self.warp.regs, f, ty, mods, d, a, b, active),
-            Op::Ternary { f, ty, mods, d, a, b, c } => alu::ternary(level, &mut self.warp.regs, f, ty, mods, d, [a, b, c], active),
+            Op::Binary { f, ty, mods, d, a, b } => {
+                alu::binary(level, &mut self.warp.regs, f, ty, mods, d, a, b, active)
+            }
+            Op::Ternary { f, ty, mods, d, a, b, c } => {
+                alu::ternary(level, &mut self.warp.regs, f, ty, mods, d, [a, b, c], active)
+            }
             Op::Setp { cmp, ty, ftz, d, not_d, a, b, combine } => {
-                let Some(lanes) = alu::compare(level, &self.warp.regs, cmp, ty, ftz, a, b) else { return Err(self.unknown()) };
+                let Some(lanes) = alu::compare(level, &self.warp.regs, cmp, ty, ftz, a, b) else {
+                    return Err(self.unknown());
+                };
                 let (yes, no) = match combine {
                     None => (lanes, !lanes),
                     Some((op, p)) => {

@@ -21,7 +21,10 @@ impl Loaded {
     /// The registers of an entry that hold addresses, and those addresses.
     pub fn registers(&self, code: &Code) -> Vec<(Reg, u64)> {
         let address = |variable: &u32| self.addresses.get(*variable as usize).copied().unwrap_or(0);
-        code.addresses.iter().map(|(reg, variable, addend)| (*reg, address(variable).wrapping_add_signed(*addend))).collect()
+        code.addresses
+            .iter()
+            .map(|(reg, variable, addend)| (*reg, address(variable).wrapping_add_signed(*addend)))
+            .collect()
     }
 }
 

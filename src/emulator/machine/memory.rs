@@ -140,7 +140,12 @@ impl Words for &Allocation {
         // AcqRel: a kernel's semaphores order its other accesses between blocks.
         let mut old = cell.load(std::sync::atomic::Ordering::Acquire);
         loop {
-            match cell.compare_exchange_weak(old, f(old), std::sync::atomic::Ordering::AcqRel, std::sync::atomic::Ordering::Acquire) {
+            match cell.compare_exchange_weak(
+                old,
+                f(old),
+                std::sync::atomic::Ordering::AcqRel,
+                std::sync::atomic::Ordering::Acquire,
+            ) {
                 Ok(old) => return old,
                 Err(now) => old = now,
             }
@@ -150,7 +155,12 @@ impl Words for &Allocation {
         let cell = &self.words[at / 8];
         let mut old = cell.load(std::sync::atomic::Ordering::Acquire);
         loop {
-            match cell.compare_exchange_weak(old, f(old), std::sync::atomic::Ordering::AcqRel, std::sync::atomic::Ordering::Acquire) {
+            match cell.compare_exchange_weak(
+                old,
+                f(old),
+                std::sync::atomic::Ordering::AcqRel,
+                std::sync::atomic::Ordering::Acquire,
+            ) {
                 Ok(old) => return old,
                 Err(now) => old = now,
             }
@@ -185,7 +195,8 @@ impl GlobalMemory {
         words.resize_with(count, || AtomicU64::new(u64::MAX));
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
         let base = table.next.max(GLOBAL_FIRST);
-        let next = base.checked_add(bytes as u64).and_then(|end| end.checked_add(GAP)).map(|end| end.next_multiple_of(ALIGN));
+        let next =
+            base.checked_add(bytes as u64).and_then(|end| end.checked_add(GAP)).map(|end| end.next_multiple_of(ALIGN));
         match next {
             Some(next) if next < SHARED_WINDOW => table.next = next,
             _ => return Err(no_memory()),
@@ -225,10 +236,7 @@ impl GlobalMemory {
     /// What a launch sees: the allocations of this moment.
     pub fn snapshot(&self) -> Snapshot {
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
-        Snapshot {
-            allocations: table.live.values().cloned().collect(),
-            freed: table.freed.iter().cloned().collect(),
-        }
+        Snapshot { allocations: table.live.values().cloned().collect(), freed: table.freed.iter().cloned().collect() }
     }
 }
 
@@ -255,12 +263,15 @@ impl Snapshot {
 
     /// Says where an address lies that is in no allocation: "16 bytes past the end of `weights` (4096 bytes)".
     pub fn describe(&self, address: u64, bytes: usize) -> String {
-        if let Some((_, len, name)) = self.freed.iter().find(|(base, len, _)| address >= *base && address - base < *len as u64) {
+        if let Some((_, len, name)) =
+            self.freed.iter().find(|(base, len, _)| address >= *base && address - base < *len as u64)
+        {
             return format!("inside `{name}` ({len} bytes), which was freed");
         }
         let below = self.index_of(address).map(|i| &self.allocations[i]);
         let above = self.allocations.get(self.allocations.partition_point(|a| a.base <= address));
-        let past = below.map(|a| (address - a.base, a)).map(|(offset, a)| (offset.saturating_sub(a.len as u64), offset, a));
+        let past =
+            below.map(|a| (address - a.base, a)).map(|(offset, a)| (offset.saturating_sub(a.len as u64), offset, a));
         match (past, above) {
             (Some((0, offset, a)), _) if offset < a.len as u64 => {
                 let beyond = offset + bytes as u64 - a.len as u64;

@@ -95,7 +95,13 @@ impl Machine {
 
     /// A device with these options.
     pub fn with(options: MachineOptions) -> Machine {
-        Machine { options, level: Level::new(options.simd), memory: GlobalMemory::default(), modules: Default::default(), pool: OnceLock::new() }
+        Machine {
+            options,
+            level: Level::new(options.simd),
+            memory: GlobalMemory::default(),
+            modules: Default::default(),
+            pool: OnceLock::new(),
+        }
     }
 
     /// The options it was made with.
@@ -171,7 +177,13 @@ impl Machine {
     ///
     /// # Errors
     /// An entry that is not there, a launch that does not fit it or the device, or whatever stops the kernel.
-    pub fn launch(&self, module: &Module, entry: &str, config: &LaunchConfig, params: &[u8]) -> Result<Counters, Fault> {
+    pub fn launch(
+        &self,
+        module: &Module,
+        entry: &str,
+        config: &LaunchConfig,
+        params: &[u8],
+    ) -> Result<Counters, Fault> {
         let Some(code) = module.entry(entry) else {
             let known: Vec<&str> = module.entries().map(|code| code.name.as_str()).collect();
             return Err(Fault::new(FaultKind::Launch, format!("no entry `{entry}` in the module; it has {known:?}")));
@@ -196,7 +208,8 @@ impl Machine {
         };
         let resident = self.options.arch.resident_blocks(launch.threads(), total_shared);
         let workers = self.workers();
-        let pool = if workers > 1 && launch.blocks() > 1 { self.pool.get_or_init(|| pool(workers)).as_ref() } else { None };
+        let pool =
+            if workers > 1 && launch.blocks() > 1 { self.pool.get_or_init(|| pool(workers)).as_ref() } else { None };
         let tally = grid::run(&launch, resident, self.options.step_limit, pool, workers, config.count)?;
         Ok(tally.finish(code))
     }
@@ -229,8 +242,10 @@ impl Machine {
             return refuse(format!("a block of {block:?} threads; it was compiled for {required:?}"));
         }
         if cluster.iter().any(|n| *n > 1) || code.required_cluster.is_some_and(|c| c.iter().any(|n| *n > 1)) {
-            let wanted = if cluster.iter().any(|n| *n > 1) { cluster } else { code.required_cluster.unwrap_or(cluster) };
-            let text = format!("kernel `{}`: clusters of {wanted:?} blocks are not supported yet, only [1, 1, 1]", code.name);
+            let wanted =
+                if cluster.iter().any(|n| *n > 1) { cluster } else { code.required_cluster.unwrap_or(cluster) };
+            let text =
+                format!("kernel `{}`: clusters of {wanted:?} blocks are not supported yet, only [1, 1, 1]", code.name);
             return Err(Fault::new(FaultKind::Unsupported, text));
         }
         let limit = self.options.arch.shared_per_block();
@@ -240,7 +255,10 @@ impl Machine {
             Some(total) if total <= limit => {}
             _ => {
                 let own = code.shared_static;
-                return refuse(format!("{own} static and {shared_bytes} dynamic bytes of shared memory; {} has {limit} a block", self.options.arch));
+                return refuse(format!(
+                    "{own} static and {shared_bytes} dynamic bytes of shared memory; {} has {limit} a block",
+                    self.options.arch
+                ));
             }
         }
         if params.len() != code.param_bytes as usize {

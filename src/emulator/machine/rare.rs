@@ -21,7 +21,9 @@ impl Run<'_> {
             Op::PrmtMode { mode, d, a, b, c } => alu::prmt_mode(&mut self.warp.regs, mode, d, [a, b, c], active),
             Op::Set { cmp, dty, ty, ftz, d, a, b, combine } => {
                 let level = self.launch.level;
-                let Some(mut lanes) = alu::compare(level, &self.warp.regs, cmp, ty, ftz, a, b) else { return Err(self.unknown()) };
+                let Some(mut lanes) = alu::compare(level, &self.warp.regs, cmp, ty, ftz, a, b) else {
+                    return Err(self.unknown());
+                };
                 let mut upper = alu::compare_upper(&self.warp.regs, cmp, ty, a, b).unwrap_or(0);
                 if let Some((op, p)) = combine {
                     let other = self.lanes_of(p);
@@ -105,11 +107,20 @@ impl Run<'_> {
     }
 
     /// Id and thread count of a barrier, once the warp stands together (`Err` is how to wait for that).
-    fn barrier_operands(&mut self, id: Reg, count: Option<Reg>, aligned: bool, active: u32) -> Result<Result<(u8, u32), Flow>, Fault> {
+    fn barrier_operands(
+        &mut self,
+        id: Reg,
+        count: Option<Reg>,
+        aligned: bool,
+        active: u32,
+    ) -> Result<Result<(u8, u32), Flow>, Fault> {
         let missing = self.warp.live & !active;
         if aligned && missing != 0 {
             if self.mask != active {
-                let text = format!("aligned barrier, but the guard leaves out {}", super::super::fault::lanes_text(self.mask & !active));
+                let text = format!(
+                    "aligned barrier, but the guard leaves out {}",
+                    super::super::fault::lanes_text(self.mask & !active)
+                );
                 return Err(self.fault(FaultKind::Divergence, text, active));
             }
             return Ok(Err(Flow::Again(State::Converge { missing })));
@@ -123,7 +134,10 @@ impl Run<'_> {
             Some(count) => {
                 let count = self.uniform32(count, active, "thread count of the barrier")?;
                 if count == 0 || count % 32 != 0 || count > self.launch.threads().next_multiple_of(32) {
-                    let text = format!("barrier {id}: thread count {count} is not a multiple of 32 within the block's {}", self.launch.threads());
+                    let text = format!(
+                        "barrier {id}: thread count {count} is not a multiple of 32 within the block's {}",
+                        self.launch.threads()
+                    );
                     return Err(self.fault(FaultKind::Barrier, text, active));
                 }
                 count
@@ -141,7 +155,14 @@ impl Run<'_> {
         arrived.map_err(|text| self.fault(FaultKind::Barrier, format!("barrier {id}: {text}"), active))
     }
 
-    fn barrier(&mut self, arrive: bool, aligned: bool, id: Reg, count: Option<Reg>, active: u32) -> Result<Flow, Fault> {
+    fn barrier(
+        &mut self,
+        arrive: bool,
+        aligned: bool,
+        id: Reg,
+        count: Option<Reg>,
+        active: u32,
+    ) -> Result<Flow, Fault> {
         let (id, count) = match self.barrier_operands(id, count, aligned, active)? {
             Ok(operands) => operands,
             Err(wait) => return Ok(wait),

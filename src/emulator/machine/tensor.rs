@@ -13,7 +13,8 @@ use super::warp::State;
 
 impl GlobalMemory for Snapshot {
     fn check(&self, address: u64, size: u64) -> Result<(), Problem> {
-        let inside = self.index_of(address).and_then(|i| self.allocations[i].offset(address, usize::try_from(size).ok()?));
+        let inside =
+            self.index_of(address).and_then(|i| self.allocations[i].offset(address, usize::try_from(size).ok()?));
         if inside.is_some() { Ok(()) } else { Err(outside(self, address, size)) }
     }
 
@@ -75,7 +76,11 @@ pub(super) fn report(launch: &Launch<'_>, problem: &Problem, pc: u32, block: [u3
     let mut fault = Fault::new(kind, problem.what.clone());
     let lanes = problem.lane.map_or(lanes, |lane| 1 << (lane & 31));
     fault.site = Some(Box::new(site(launch.code, pc, block, warp, lanes)));
-    if matches!(kind, FaultKind::OutOfBounds | FaultKind::Misaligned) { fault.at_address(problem.address) } else { fault }
+    if matches!(kind, FaultKind::OutOfBounds | FaultKind::Misaligned) {
+        fault.at_address(problem.address)
+    } else {
+        fault
+    }
 }
 
 impl Run<'_> {
@@ -90,7 +95,10 @@ impl Run<'_> {
             return Ok(None);
         }
         if missing & self.mask != 0 {
-            let text = format!("the whole warp is needed, but the guard leaves out {}", super::super::fault::lanes_text(missing & self.mask));
+            let text = format!(
+                "the whole warp is needed, but the guard leaves out {}",
+                super::super::fault::lanes_text(missing & self.mask)
+            );
             return Err(self.fault(FaultKind::Divergence, text, active));
         }
         Ok(Some(Flow::Again(State::Converge { missing })))
@@ -136,7 +144,8 @@ impl Run<'_> {
                     return Ok(wait);
                 }
                 let rows = self.matrix_rows(addr, num, active);
-                let loaded = tensor::ldmatrix(self.cta.shared.as_slice(), &rows, num, trans).map_err(|p| self.problem(&p, active))?;
+                let loaded = tensor::ldmatrix(self.cta.shared.as_slice(), &rows, num, trans)
+                    .map_err(|p| self.problem(&p, active))?;
                 for (d, value) in d.iter().zip(&loaded).take(usize::from(num)) {
                     self.warp.regs.put32(*d, &value.0, active);
                 }
@@ -169,14 +178,22 @@ impl Run<'_> {
                     arrived.map_err(|p| self.problem(&p, active))?;
                 }
             }
-            Op::TmaLoad { dims, dst, map, coords, mbar, multicast } => return self.tma(dims, dst, map, coords, mbar, multicast, active),
+            Op::TmaLoad { dims, dst, map, coords, mbar, multicast } => {
+                return self.tma(dims, dst, map, coords, mbar, multicast, active);
+            }
             Op::BulkLoad { dst, src, bytes, mbar } => {
                 let (dst, mbar) = (self.shared_lanes(dst, active), self.shared_lanes(mbar, active));
                 let src = self.lanes(src, active);
                 for lane in (0..32).filter(|i| active >> i & 1 == 1) {
                     let target = self.target(dst[lane], mbar[lane]);
                     let bytes = self.lane32(bytes, lane);
-                    let issued = self.cta.bulk.issue_plain(target, src.at[lane], bytes, self.cta.shared.len(), &self.launch.memory);
+                    let issued = self.cta.bulk.issue_plain(
+                        target,
+                        src.at[lane],
+                        bytes,
+                        self.cta.shared.len(),
+                        &self.launch.memory,
+                    );
                     issued.map_err(|p| self.problem(&p.at_lane(lane), active))?;
                     self.bulk_issued()?;
                 }
@@ -272,7 +289,16 @@ impl Run<'_> {
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn tma(&mut self, dims: u8, dst: Addr, map: Addr, coords: [Reg; 5], mbar: Addr, multicast: Option<Reg>, active: u32) -> Result<Flow, Fault> {
+    fn tma(
+        &mut self,
+        dims: u8,
+        dst: Addr,
+        map: Addr,
+        coords: [Reg; 5],
+        mbar: Addr,
+        multicast: Option<Reg>,
+        active: u32,
+    ) -> Result<Flow, Fault> {
         let (dst, mbar) = (self.shared_lanes(dst, active), self.shared_lanes(mbar, active));
         let maps = self.lanes(map, active);
         for lane in (0..32).filter(|i| active >> i & 1 == 1) {
@@ -283,7 +309,8 @@ impl Run<'_> {
                 return Err(self.fault(FaultKind::Unsupported, text, 1 << lane));
             }
             let bytes = self.tensor_map(maps.at[lane], lane)?;
-            let at = std::array::from_fn(|k| if k < usize::from(dims) { self.lane32(coords[k], lane) as i32 } else { 0 });
+            let at =
+                std::array::from_fn(|k| if k < usize::from(dims) { self.lane32(coords[k], lane) as i32 } else { 0 });
             let target = self.target(dst[lane], mbar[lane]);
             let issued = self.cta.bulk.issue_tile(target, &bytes, dims, at, self.cta.shared.len());
             issued.map_err(|p| self.problem(&p.at_lane(lane), active))?;
@@ -354,7 +381,12 @@ impl Run<'_> {
         Ok(Flow::Next)
     }
 
-    fn each_mbarrier(&mut self, addr: Addr, active: u32, f: impl Fn(&mut Self, u64, usize) -> Result<(), Problem>) -> Result<(), Fault> {
+    fn each_mbarrier(
+        &mut self,
+        addr: Addr,
+        active: u32,
+        f: impl Fn(&mut Self, u64, usize) -> Result<(), Problem>,
+    ) -> Result<(), Fault> {
         let at = self.shared_lanes(addr, active);
         for lane in (0..32).filter(|i| active >> i & 1 == 1) {
             f(self, at[lane], lane).map_err(|p| self.problem(&p.at_lane(lane), active))?;
@@ -363,7 +395,14 @@ impl Run<'_> {
     }
 
     /// A test or wait: with `blocking` the lanes wait here until the phase is over, for all of them.
-    fn wait(&mut self, addr: Addr, d: Pred, blocking: bool, active: u32, test: impl Fn(&Self, u64, usize) -> Result<bool, Problem>) -> Result<Flow, Fault> {
+    fn wait(
+        &mut self,
+        addr: Addr,
+        d: Pred,
+        blocking: bool,
+        active: u32,
+        test: impl Fn(&Self, u64, usize) -> Result<bool, Problem>,
+    ) -> Result<Flow, Fault> {
         let at = self.shared_lanes(addr, active);
         let mut done = 0u32;
         for lane in (0..32).filter(|i| active >> i & 1 == 1) {

@@ -136,7 +136,10 @@ mod tests {
             let y = x.exp2();
             assert!((log2(y) - x).abs() < 1e-11, "log2 {y}");
         }
-        assert_eq!((exp2(0.0), exp2(-3.0), exp2(f64::INFINITY), exp2(f64::NEG_INFINITY)), (1.0, 0.125, f64::INFINITY, 0.0));
+        assert_eq!(
+            (exp2(0.0), exp2(-3.0), exp2(f64::INFINITY), exp2(f64::NEG_INFINITY)),
+            (1.0, 0.125, f64::INFINITY, 0.0)
+        );
         assert_eq!((log2(1.0), log2(8.0), log2(0.0)), (0.0, 3.0, f64::NEG_INFINITY));
         assert!(log2(-1.0).is_nan() && sin(f64::INFINITY).is_nan());
         assert!((sin(1e9) - 1e9f64.sin()).abs() < 1e-6);

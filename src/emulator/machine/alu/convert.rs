@@ -105,7 +105,8 @@ fn one(to: Ty, from: Ty, mods: Mods, x: u64) -> Option<u64> {
         return Some(to_float(format, from, mods, value));
     }
     let (bits, signed) = integer_shape(to)?;
-    let (least, most) = if signed { (-(1i128 << (bits - 1)), (1i128 << (bits - 1)) - 1) } else { (0, (1i128 << bits) - 1) };
+    let (least, most) =
+        if signed { (-(1i128 << (bits - 1)), (1i128 << (bits - 1)) - 1) } else { (0, (1i128 << bits) - 1) };
     let whole = match value {
         // Floats always clamp; NaN becomes 0.
         Value::Float(v) => (integral(v, mods.round) as i128).clamp(least, most),
@@ -139,7 +140,11 @@ fn to_float(format: Format, from: Ty, mods: Mods, value: Value) -> u64 {
         Value::Float(v) => {
             let v = match mods.round {
                 Round::IntNearest | Round::IntZero | Round::IntUp | Round::IntDown => {
-                    if v.is_finite() { integral(v, mods.round).copysign(v) } else { v }
+                    if v.is_finite() {
+                        integral(v, mods.round).copysign(v)
+                    } else {
+                        v
+                    }
                 }
                 _ => v,
             };

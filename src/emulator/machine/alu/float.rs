@@ -138,7 +138,14 @@ fn binary_slow(op: Binary, mods: Mods, a: &L32, b: &L32) -> Option<L32> {
     }
     if !matches!(
         op,
-        Binary::Add | Binary::Sub | Binary::Mul | Binary::Div | Binary::DivFull | Binary::DivApprox | Binary::Max | Binary::Min
+        Binary::Add
+            | Binary::Sub
+            | Binary::Mul
+            | Binary::Div
+            | Binary::DivFull
+            | Binary::DivApprox
+            | Binary::Max
+            | Binary::Min
     ) {
         return None;
     }
@@ -150,7 +157,11 @@ fn binary_slow(op: Binary, mods: Mods, a: &L32, b: &L32) -> Option<L32> {
             Binary::Sub => sum(u, -v, mods.round),
             Binary::Mul => u * v,
             Binary::DivApprox if v.abs() > round::power_of_two(126) && v.is_finite() => {
-                if u.is_infinite() { f64::NAN } else { 0.0 * u * v.signum() }
+                if u.is_infinite() {
+                    f64::NAN
+                } else {
+                    0.0 * u * v.signum()
+                }
             }
             Binary::Max => return finish(mods, max(x, y, mods.nan)),
             Binary::Min => return finish(mods, min(x, y, mods.nan)),
@@ -163,7 +174,11 @@ fn binary_slow(op: Binary, mods: Mods, a: &L32, b: &L32) -> Option<L32> {
 /// x + y to be rounded once more; an exact zero of opposite operands is -0 when rounding down.
 fn sum(x: f64, y: f64, mode: Round) -> f64 {
     let total = round::add_odd(x, y);
-    if total == 0.0 && mode == Round::Down && (x != 0.0 || x.is_sign_negative() != y.is_sign_negative()) { -0.0 } else { total }
+    if total == 0.0 && mode == Round::Down && (x != 0.0 || x.is_sign_negative() != y.is_sign_negative()) {
+        -0.0
+    } else {
+        total
+    }
 }
 
 /// `fma.f32`.
@@ -282,4 +297,3 @@ pub(crate) fn fma64(mods: Mods, a: &L64, b: &L64, c: &L64) -> L64 {
     }
     t
 }
-

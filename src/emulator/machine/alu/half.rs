@@ -65,7 +65,13 @@ fn settle(format: Format, mods: Mods, bits: u32) -> u32 {
     let nan = is_nan(format, bits);
     if mods.sat {
         let v = value(format, bits);
-        return if nan || v <= 0.0 { 0 } else if v > 1.0 { format.from_f64(1.0, Round::Nearest, false) as u32 } else { bits };
+        return if nan || v <= 0.0 {
+            0
+        } else if v > 1.0 {
+            format.from_f64(1.0, Round::Nearest, false) as u32
+        } else {
+            bits
+        };
     }
     if mods.relu && !nan && bits & 0x8000 != 0 { 0 } else { bits }
 }
@@ -120,9 +126,15 @@ pub(crate) fn binary(f: Binary, ty: Ty, mods: Mods, a: &L32, b: &L32) -> Option<
     let packed = ty == Ty::F16x2;
     let wide = |x: u32| f32::from_bits(f16_to_f32(x));
     match f {
-        Binary::Add if simple => Some(map2(a, b, |x, y| halves2(packed, x, y, |u, v| f32_to_f16((wide(u) + wide(v)).to_bits())))),
-        Binary::Sub if simple => Some(map2(a, b, |x, y| halves2(packed, x, y, |u, v| f32_to_f16((wide(u) - wide(v)).to_bits())))),
-        Binary::Mul if simple => Some(map2(a, b, |x, y| halves2(packed, x, y, |u, v| f32_to_f16((wide(u) * wide(v)).to_bits())))),
+        Binary::Add if simple => {
+            Some(map2(a, b, |x, y| halves2(packed, x, y, |u, v| f32_to_f16((wide(u) + wide(v)).to_bits()))))
+        }
+        Binary::Sub if simple => {
+            Some(map2(a, b, |x, y| halves2(packed, x, y, |u, v| f32_to_f16((wide(u) - wide(v)).to_bits()))))
+        }
+        Binary::Mul if simple => {
+            Some(map2(a, b, |x, y| halves2(packed, x, y, |u, v| f32_to_f16((wide(u) * wide(v)).to_bits()))))
+        }
         _ => binary_slow(f, ty, mods, a, b),
     }
 }

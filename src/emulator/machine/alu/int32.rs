@@ -181,15 +181,15 @@ pub(crate) fn ternary(f: Ternary, ty: Ty, sat: bool, a: &L32, b: &L32, c: &L32) 
     }
     Some(match f {
         Ternary::MadLo => map3(a, b, c, |x, y, z| x.wrapping_mul(y).wrapping_add(z)),
-        Ternary::MadHi if sat && signed => map2(&word(Binary::MulHi, true, a, b)?, c, |h, z| (h as i32).saturating_add(z as i32) as u32),
+        Ternary::MadHi if sat && signed => {
+            map2(&word(Binary::MulHi, true, a, b)?, c, |h, z| (h as i32).saturating_add(z as i32) as u32)
+        }
         Ternary::MadHi => map2(&word(Binary::MulHi, signed, a, b)?, c, u32::wrapping_add),
         Ternary::Sad if signed => map3(a, b, c, |x, y, z| (x as i32).abs_diff(y as i32).wrapping_add(z)),
         Ternary::Sad => map3(a, b, c, |x, y, z| x.abs_diff(y).wrapping_add(z)),
         Ternary::Bfe => map3(a, b, c, |x, p, n| bfe(x, p, n, signed)),
         Ternary::Lop3(table) => lop3(table, a, b, c),
-        Ternary::Prmt => map3(a, b, c, |x, y, s| {
-            (0..4).fold(0, |d, i| d | prmt_byte(x, y, s >> (4 * i)) << (8 * i))
-        }),
+        Ternary::Prmt => map3(a, b, c, |x, y, s| (0..4).fold(0, |d, i| d | prmt_byte(x, y, s >> (4 * i)) << (8 * i))),
         Ternary::ShfLClamp => map3(a, b, c, |lo, hi, n| ((pair(lo, hi) << n.min(32)) >> 32) as u32),
         Ternary::ShfLWrap => map3(a, b, c, |lo, hi, n| ((pair(lo, hi) << (n & 31)) >> 32) as u32),
         Ternary::ShfRClamp => map3(a, b, c, |lo, hi, n| (pair(lo, hi) >> n.min(32)) as u32),
@@ -219,7 +219,13 @@ fn dp2a(x: u32, y: u32, z: u32, sa: bool, sb: bool) -> u32 {
 #[inline(always)]
 fn prmt_byte(a: u32, b: u32, selector: u32) -> u32 {
     let byte = (pair(a, b) >> (8 * (selector & 7))) as u32 & 0xFF;
-    if selector & 8 == 0 { byte } else if byte & 0x80 != 0 { 0xFF } else { 0 }
+    if selector & 8 == 0 {
+        byte
+    } else if byte & 0x80 != 0 {
+        0xFF
+    } else {
+        0
+    }
 }
 
 /// `prmt` in the modes that take two bits of `c`.

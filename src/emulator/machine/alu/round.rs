@@ -46,7 +46,15 @@ impl Format {
 
     /// Rounds `±magnitude · 2^exponent` (plus something smaller than one unit of `magnitude` when `sticky`).
     /// Overflow gives infinity or the largest number, as the mode says; with `saturate` always the largest number.
-    pub fn encode(self, negative: bool, magnitude: u64, exponent: i32, sticky: bool, mode: Round, saturate: bool) -> u64 {
+    pub fn encode(
+        self,
+        negative: bool,
+        magnitude: u64,
+        exponent: i32,
+        sticky: bool,
+        mode: Round,
+        saturate: bool,
+    ) -> u64 {
         let sign = if negative { self.sign() } else { 0 };
         if magnitude == 0 {
             return sign; // callers give a sticky zero only after scaling, never here
@@ -102,7 +110,13 @@ impl Format {
         let negative = value.is_sign_negative();
         if value.is_infinite() {
             let sign = if negative { self.sign() } else { 0 };
-            let end = if saturate { self.max_finite() } else if self.infinities { self.infinity() } else { self.nan };
+            let end = if saturate {
+                self.max_finite()
+            } else if self.infinities {
+                self.infinity()
+            } else {
+                self.nan
+            };
             return sign | end;
         }
         let bits = value.to_bits();
@@ -212,7 +226,8 @@ mod tests {
         let mut state = 1u64;
         for _ in 0..200_000 {
             state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            let wide = f64::from_bits((state >> 2) & 0x000F_FFFF_FFFF_FFFF | (state % 400 + 823) << 52 | state & 1 << 63);
+            let wide =
+                f64::from_bits((state >> 2) & 0x000F_FFFF_FFFF_FFFF | (state % 400 + 823) << 52 | state & 1 << 63);
             assert_eq!(F32.from_f64(wide, Round::Nearest, false) as u32, (wide as f32).to_bits(), "{wide:e}");
             let down = f32::from_bits(F32.from_f64(wide, Round::Down, false) as u32);
             let up = f32::from_bits(F32.from_f64(wide, Round::Up, false) as u32);

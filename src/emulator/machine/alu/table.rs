@@ -380,7 +380,16 @@ pub(crate) fn prmt_mode(r: &mut Registers, mode: PrmtMode, d: Reg, [a, b, c]: [R
 }
 
 /// Addition or subtraction with the carry flag, a predicate: in, out, or both. Subtraction's flag is the borrow.
-pub(crate) fn add_carry(r: &mut Registers, ty: Ty, sub: bool, d: Reg, a: Reg, b: Reg, carry: [Option<Pred>; 2], active: u32) {
+pub(crate) fn add_carry(
+    r: &mut Registers,
+    ty: Ty,
+    sub: bool,
+    d: Reg,
+    a: Reg,
+    b: Reg,
+    carry: [Option<Pred>; 2],
+    active: u32,
+) {
     let flag = carry[0].map_or(0, |p| r.pred[usize::from(p)]);
     let mut out = 0;
     if convert::is_wide(ty) {
