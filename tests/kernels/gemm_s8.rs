@@ -1,12 +1,14 @@
 //! Every tile of the int8 product against plain loops: ragged shapes, all outputs, leading dimensions, slices of K.
 
 use half::{bf16, f16};
-use halfbyte::emulator::{Arch, Counters, Fill, Swizzle, TensorMap, TensorMapDtype};
+use halfbyte::emulator::{Arch, AsyncOrder, Counters, Fill, MachineOptions, Swizzle, TensorMap, TensorMapDtype};
 use halfbyte::manifest::Entry;
 
 use super::{Arg, Bench, Random, UNTOUCHED, bytes_of};
 
 pub const MMA: [Entry; 3] = [Entry::GemmS8Mma128x128x64, Entry::GemmS8Mma64x64x64, Entry::GemmS8Mma16x64x128];
+
+pub const WGMMA: Entry = Entry::GemmS8Wgmma128x128x128;
 
 /// `d_type` of the parameter blocks.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -194,7 +196,7 @@ fn mma_is_exact_on_every_shape_and_output() {
 
 #[test]
 fn wgmma_is_exact_on_every_shape_and_output() {
-    assert_eq!(all(&Bench::new(Arch::Sm90a), &[Entry::GemmS8Wgmma128x128x128]), 32);
+    assert_eq!(all(&Bench::new(Arch::Sm90a), &[WGMMA]), 32);
 }
 
 /// The PTX for sm_80 is what later devices run too.
@@ -221,7 +223,22 @@ fn slices_of_k_add_up_exactly() {
     }
 }
 
-/// 127 x 127 and 128 x 128 at the largest K whose sum is exact: nothing saturates or wraps on the way.
+/// Copies and products that take effect as early as they may, or at random, find no slot still in use.
+#[test]
+fn copies_may_land_at_any_time() {
+    for async_order in [AsyncOrder::Early, AsyncOrder::Random(1), AsyncOrder::Random(2), AsyncOrder::Random(3)] {
+        let bench = Bench::with(MachineOptions { async_order, ..MachineOptions::new(Arch::Sm80) });
+        for entry in MMA {
+            for split in [1, 3] {
+                Case { split, out: Out::F16, ..Case::new(entry, (130, 72, 1200)) }.check(&bench, false);
+            }
+        }
+        let bench = Bench::with(MachineOptions { async_order, ..MachineOptions::new(Arch::Sm90a) });
+        Case { out: Out::F16, ..Case::new(WGMMA, (130, 72, 1200)) }.check(&bench, false);
+    }
+}
+
+/// The least code squared at the largest K whose sum is exact: nothing saturates or wraps on the way.
 #[test]
 fn the_largest_sums_are_exact() {
     let k = 131_071;

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use halfbyte::emulator::{Arch, Counters, LaunchConfig, Machine, Module};
+use halfbyte::emulator::{Arch, Counters, LaunchConfig, Machine, MachineOptions, Module};
 use halfbyte::kernels;
 use halfbyte::manifest::{Entry, Field, Target};
 
@@ -25,6 +25,11 @@ struct Bench {
 
 impl Bench {
     fn new(arch: Arch) -> Bench {
+        Bench::with(MachineOptions::new(arch))
+    }
+
+    fn with(options: MachineOptions) -> Bench {
+        let arch = options.arch;
         let serves =
             |t: Target| t.capability() == arch.number() || (!t.arch_specific() && t.capability() < arch.number());
         let modules = kernels::modules()
@@ -32,7 +37,7 @@ impl Bench {
             .filter(|m| serves(m.target))
             .map(|m| (m.source, Module::parse(&text(m)).unwrap_or_else(|e| panic!("{}: {e}", m.source))))
             .collect();
-        Bench { machine: Machine::new(arch), modules }
+        Bench { machine: Machine::with(options), modules }
     }
 
     fn upload(&self, name: &str, data: &[u8]) -> u64 {

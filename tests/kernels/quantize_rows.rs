@@ -182,5 +182,5 @@ fn every_finite_f16() {
     let bench = Bench::new(Arch::Sm80);
     let case = Case { rows: 62, cols: 1024, pad: 0, offset: 0, cached: true, grid: 62 };
     // Rows of one exponent and sign: 31 finite exponents, two signs.
-    check::<f16>(&bench, case, |i, j| f16::from_bits((i / 2 << 10 | (i % 2) << 15 | j) as u16).to_f32());
+    check::<f16>(&bench, case, |i, j| f16::from_bits(((i / 2) << 10 | (i % 2) << 15 | j) as u16).to_f32());
 }

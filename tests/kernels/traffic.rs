@@ -4,7 +4,7 @@ use halfbyte::emulator::{Arch, Counters};
 use halfbyte::manifest::Entry;
 
 use super::Bench;
-use super::gemm_s8::{Case, MMA, Out};
+use super::gemm_s8::{Case, MMA, Out, WGMMA};
 
 /// Sums over the instructions whose text holds `what`: executions, sectors read, sectors written, wavefronts, ideal.
 fn sum(counters: &Counters, what: &str) -> [u64; 5] {
@@ -92,11 +92,14 @@ fn ragged_tiles_meet_no_conflict() {
 }
 
 #[test]
-fn wgmma_multiplies_no_more_than_its_tiles() {
+fn wgmma_reads_each_tile_once_and_meets_no_conflict() {
     let bench = Bench::new(Arch::Sm90a);
-    let case = Case { out: Out::F16, bias: true, ..Case::new(Entry::GemmS8Wgmma128x128x128, (256, 128, 1280)) };
+    let case = Case { out: Out::F16, bias: true, ..Case::new(WGMMA, (256, 128, 1280)) };
     let counters = case.check(&bench, true);
     no_conflict(&counters, &case);
+    // Each tile once, 128 bytes of a row at a time: 4 sectors, or 5 where a row of a starts in the middle of one.
+    let [_, read, ..] = sum(&counters, "cp.async.bulk.tensor");
+    assert_eq!(read, (128 * 4 + 128 * 5) * 10 + 2 * 128 * 4 * 10);
     let macs: u64 = counters.instructions.iter().map(|i| i.count.tensor_macs).sum();
     assert_eq!(macs, 256 * 128 * 1280);
 }
