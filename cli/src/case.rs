@@ -9,7 +9,7 @@ use halfbyte::format::int8::Int8Matrix;
 use halfbyte::op::{
     GemmS8, GemmS8Args, InputElement, Linear, LinearArgs, OutputElement, QuantizeRows, QuantizeRowsArgs,
 };
-use halfbyte::plan::gemm_s8::{GemmS8Problem, Output};
+use halfbyte::plan::gemm_s8::{self, GemmS8Plan, GemmS8Problem, Output};
 use halfbyte::reference::{
     Comparison, Expected, LinearProblem, Mismatch, exact, oracles, relative_rms, sample::Sample,
 };
@@ -34,20 +34,25 @@ pub struct Place {
 pub enum Operation {
     /// Rows of floats to codes and scales.
     QuantizeRows,
-    /// The raw s32 product.
+    /// The raw s32 product, by the plan that is chosen.
     GemmS8,
+    /// The raw s32 product by every kernel that can run it, with K whole and with K in slices.
+    EveryKernel,
     /// The whole layer.
     Linear,
 }
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Operation; 3] = [Operation::QuantizeRows, Operation::GemmS8, Operation::Linear];
+    pub const ALL: [Operation; 4] =
+        [Operation::QuantizeRows, Operation::GemmS8, Operation::EveryKernel, Operation::Linear];
+    /// All but those that look for faults of a single kernel, for the larger shapes.
+    pub const CHOSEN: [Operation; 3] = [Operation::QuantizeRows, Operation::GemmS8, Operation::Linear];
 
     fn name(self) -> &'static str {
         match self {
             Operation::QuantizeRows => "quantize_rows",
-            Operation::GemmS8 => "gemm_s8",
+            Operation::GemmS8 | Operation::EveryKernel => "gemm_s8",
             Operation::Linear => "linear",
         }
     }
@@ -90,7 +95,7 @@ impl Group {
         let float = self.dtype;
         match operation {
             Operation::QuantizeRows => format!("{float} -> s8"),
-            Operation::GemmS8 => "s8 x s8 -> s32".into(),
+            Operation::GemmS8 | Operation::EveryKernel => "s8 x s8 -> s32".into(),
             Operation::Linear => format!("{float} x s8 -> {float}"),
         }
     }
@@ -132,7 +137,7 @@ impl Group {
         let mut expected = Vec::new();
         let problem = LinearProblem::new(activations.view(), weights.view(), bias.as_deref(), self.dtype)?;
         for oracle in oracles() {
-            if self.operations.contains(&Operation::GemmS8) {
+            if self.operations.iter().any(|&op| op == Operation::GemmS8 || op == Operation::EveryKernel) {
                 let product = oracle.gemm_s8(activations.view().codes(), weights.view().codes())?;
                 if sums.as_ref().is_some_and(|sums| *sums != product) {
                     return Err(Error::Value(format!("the references disagree on the exact product of {seed}")));
@@ -182,6 +187,7 @@ impl Prepared {
     pub fn run(&self, operation: Operation, place: &Place) -> CaseResult {
         let ran = match (operation, self.group.dtype) {
             (Operation::GemmS8, _) => self.gemm_s8(place),
+            (Operation::EveryKernel, _) => self.every_kernel(place),
             (Operation::QuantizeRows, DType::F16) => self.quantize_rows::<f16>(place),
             (Operation::QuantizeRows, DType::Bf16) => self.quantize_rows::<bf16>(place),
             (Operation::QuantizeRows, _) => self.quantize_rows::<f32>(place),
@@ -258,10 +264,45 @@ impl Prepared {
     }
 
     fn gemm_s8(&self, place: &Place) -> Result<Ran> {
+        let plan = gemm_s8::plan(&self.problem(), place.device.facts())?;
+        let (exact, took) = self.product_by(place, &plan)?;
+        Ok(Ran { kernel: kernel(&plan), took, exact, bounded: Vec::new(), quantization_error: None })
+    }
+
+    fn every_kernel(&self, place: &Place) -> Result<Ran> {
+        let (mut kernels, mut plans) = (Vec::new(), 0);
+        let (mut exact, mut took) = (Comparison::default(), Duration::ZERO);
+        for plan in gemm_s8::candidates(&self.problem(), place.device.facts()) {
+            // With K whole, in two slices, and in as many as four.
+            if !matches!(plan.split_k(), 1 | 2 | 4) {
+                continue;
+            }
+            let entry = plan.geometry().map(|g| g.entry);
+            if !kernels.contains(&entry) {
+                kernels.push(entry);
+            }
+            plans += 1;
+            let (comparison, time) = self.product_by(place, &plan)?;
+            if !comparison.passed() {
+                return Err(Error::Value(format!("{plan}: {}", explain("exact", &comparison))));
+            }
+            exact = exact.and(comparison);
+            took += time;
+        }
+        let kernel = format!("{plans} plans of {} kernels", kernels.len());
+        Ok(Ran { kernel, took, exact, bounded: Vec::new(), quantization_error: None })
+    }
+
+    fn problem(&self) -> GemmS8Problem {
+        let Shape { m, n, k, .. } = self.group.shape;
+        GemmS8Problem { m, n, k, out: Output::I32 }
+    }
+
+    /// The raw product by one plan, held against the sums, and the time it took.
+    fn product_by(&self, place: &Place, plan: &GemmS8Plan) -> Result<(Comparison, Duration)> {
         let Shape { m, n, k, .. } = self.group.shape;
         let stream = &place.stream;
         let op = GemmS8::new(&place.device)?;
-        let plan = op.plan(&GemmS8Problem { m, n, k, out: Output::I32 })?;
         let a = stream.upload(self.activations.codes())?;
         let b = stream.upload(self.weights.codes())?;
         // No sum of at most 131,071 products is the least integer.
@@ -277,10 +318,9 @@ impl Prepared {
                 d: d.view_mut().matrix(m, n, n)?,
                 scratch: Some(scratch.view_mut()),
             };
-            op.run(&plan, stream, args)
+            op.run(plan, stream, args)
         })?;
-        let exact = Comparison::same_integers(&stream.download(&d)?, &self.sums, n)?;
-        Ok(Ran { kernel: kernel(&plan), took, exact, bounded: Vec::new(), quantization_error: None })
+        Ok((Comparison::same_integers(&stream.download(&d)?, &self.sums, n)?, took))
     }
 
     fn linear<T: Number>(&self, place: &Place) -> Result<Ran> {
@@ -318,7 +358,7 @@ fn explain(name: &str, comparison: &Comparison) -> String {
     format!("{name}: {} of {} elements are wrong, the first at {first}", comparison.failures, comparison.elements)
 }
 
-fn kernel(plan: &halfbyte::plan::gemm_s8::GemmS8Plan) -> String {
+fn kernel(plan: &GemmS8Plan) -> String {
     let symbol = plan.geometry().map_or("", |g| g.entry.row().symbol);
     match plan.split_k() {
         0 | 1 => symbol.to_string(),

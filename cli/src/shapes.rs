@@ -34,13 +34,16 @@ const TOKENS: [usize; 3] = [1, 16, 77];
 /// Most columns of a layer that are run; odd, so that the last tile is ragged.
 const COLUMNS: usize = 328;
 
+/// The name of the shapes at the edges.
+pub const EDGE: &str = "edge";
+
 /// Shapes at the edges: one element, off every tile, K shorter than a vector, rings that wrap twice.
 const EDGES: [(usize, usize, usize); 6] =
     [(1, 1, 1), (5, 130, 17), (129, 127, 63), (130, 260, 1100), (16, 200, 2500), (257, 65, 129)];
 
 /// Every synthetic shape.
 pub fn synthetic() -> Vec<Shape> {
-    let mut shapes: Vec<Shape> = EDGES.iter().map(|&(m, n, k)| Shape { name: "edge", m, n, k }).collect();
+    let mut shapes: Vec<Shape> = EDGES.iter().map(|&(m, n, k)| Shape { name: EDGE, m, n, k }).collect();
     for (name, n, k) in LAYERS {
         for m in TOKENS {
             shapes.push(Shape { name, m, n: n.min(COLUMNS), k });

@@ -105,7 +105,7 @@ fn synthetic() -> Vec<Group> {
             shape,
             dtype: TYPES[index % TYPES.len()],
             weights: Weights::Synthetic,
-            operations: &Operation::ALL,
+            operations: if shape.name == shapes::EDGE { &Operation::ALL } else { &Operation::CHOSEN },
         })
         .collect()
 }
@@ -117,7 +117,12 @@ fn real((matrices, left_out): (Vec<Matrix>, Vec<String>), rows: &[usize], notes:
         for &m in rows {
             let shape = Shape { name: "real", m, n: matrix.n, k: matrix.k };
             let weights = Weights::Real(matrix.clone());
-            groups.push(Group { shape, dtype: DType::F16, weights, operations: &[Operation::Linear] });
+            groups.push(Group {
+                shape,
+                dtype: DType::F16,
+                weights,
+                operations: &[Operation::EveryKernel, Operation::Linear],
+            });
         }
     }
     groups
