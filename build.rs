@@ -106,7 +106,10 @@ fn search() -> Search {
     variable("NVCC_CCBIN");
     match variable("NVCC") {
         // NVCC is an order: the rest is not looked at, and a change of it builds nothing again.
-        Some(nvcc) => Search { nvcc: Some(nvcc), ..Search::default() },
+        Some(nvcc) => {
+            let path = if Path::new(&nvcc).components().count() == 1 { variable("PATH") } else { None };
+            Search { nvcc: Some(nvcc), path, ..Search::default() }
+        }
         None => Search {
             nvcc: None,
             cuda_home: variable("CUDA_HOME"),

@@ -18,7 +18,7 @@ pub struct Nvcc {
 /// Where to look: the variables of the same names.
 #[derive(Clone, Debug, Default)]
 pub struct Search {
-    /// `NVCC`: the program itself. If it is set, nothing else is looked at.
+    /// `NVCC`: the program itself. If it is set, no other is taken.
     pub nvcc: Option<OsString>,
     /// `CUDA_HOME`.
     pub cuda_home: Option<OsString>,
@@ -79,7 +79,8 @@ pub fn parse_version(banner: &str) -> Option<String> {
 /// The first pinned nvcc of those found, else the first that runs, else none. It is an error only if `NVCC` is set and does not run.
 pub fn find(search: &Search) -> Result<Option<Nvcc>, String> {
     if let Some(program) = &search.nvcc {
-        return Nvcc::ask(Path::new(program)).map(Some).map_err(|e| format!("NVCC: {e}"));
+        let path = on_path(Path::new(program), search);
+        return Nvcc::ask(&path).map(Some).map_err(|e| format!("NVCC: {e}"));
     }
     let homes = [&search.cuda_home, &search.cuda_path].into_iter().flatten().map(|home| Path::new(home).join("bin"));
     let path = search.path.iter().flat_map(std::env::split_paths);
@@ -96,4 +97,11 @@ pub fn find(search: &Search) -> Result<Option<Nvcc>, String> {
         }
     }
     Ok(first)
+}
+
+/// A bare name is looked up in `PATH`, since what comes with nvcc is looked for beside it.
+fn on_path(program: &Path, search: &Search) -> PathBuf {
+    let bare = program.components().count() == 1;
+    let folders = search.path.iter().filter(|_| bare).flat_map(std::env::split_paths);
+    folders.map(|folder| folder.join(program)).find(|path| path.is_file()).unwrap_or_else(|| program.to_path_buf())
 }

@@ -84,6 +84,8 @@ fn the_pinned_compiler_is_preferred() {
     // NVCC is an order: nothing else is looked at, and it must run.
     let order = Search { nvcc: Some(old.clone().into()), cuda_home: home("new"), ..Search::default() };
     assert_eq!(found(&order), Ok(Some(old)));
+    let bare = Search { nvcc: Some("nvcc".into()), path: path(&["none", "new/bin"]), ..Search::default() };
+    assert_eq!(found(&bare), Ok(Some(new.clone())));
     assert!(
         found(&Search { nvcc: home("gone/nvcc"), cuda_home: home("new"), ..Search::default() })
             .is_err_and(|e| e.contains("NVCC"))
