@@ -1,5 +1,6 @@
 //! The emulator from outside: PTX text in, memory out.
 
+mod asynchronous;
 mod control;
 mod convert;
 mod faults;
@@ -8,4 +9,6 @@ mod grid;
 mod harness;
 mod integer;
 mod memory;
+mod tensor;
 mod warp;
+mod words;
