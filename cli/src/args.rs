@@ -26,6 +26,8 @@ pub enum Command {
     Devices(ListArgs),
     /// List the kernels in this program: targets, threads, shared memory, registers, the driver they need
     Kernels(ListArgs),
+    /// Run the probe kernels, one per instruction, and write what they gave
+    Probe(ProbeArgs),
 }
 
 /// Options of `verify`.
@@ -51,6 +53,17 @@ pub struct ListArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Options of `probe`.
+#[derive(Args, Debug, Clone)]
+pub struct ProbeArgs {
+    /// Where to run, as in `verify`
+    #[arg(long, default_value_t, value_name = "DEVICE")]
+    pub device: Where,
+    /// Write one file per probe to a folder of the device's name in this folder
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 /// Where to run.

@@ -5,6 +5,7 @@ mod case;
 mod devices;
 mod kernels;
 mod model;
+mod probe;
 
 mod report;
 mod shapes;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Kernels(args) => kernels::run(&args),
+        Command::Probe(args) => probe::run(&args),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

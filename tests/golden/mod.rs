@@ -61,3 +61,14 @@ fn emulator_gives_what_gpus_gave() {
     }
     println!("{files} golden files");
 }
+
+#[test]
+fn every_probe_has_its_line_in_the_table() {
+    let table = include_str!("README.md");
+    let probes = outputs(Arch::Sm90a, Simd::best(), AsyncOrder::Late);
+    let lines = table.lines().filter(|line| line.starts_with("| `")).count();
+    assert_eq!(lines, probes.len());
+    for probe in &probes {
+        assert!(table.contains(&format!("| `{}` |", probe.name)), "{}", probe.name);
+    }
+}
