@@ -47,6 +47,8 @@ pub(crate) struct CpAsyncQueue {
     committed: [u32; 32],
     /// Arrivals among `pending`.
     arrivals: usize,
+    /// Some pending copy is of an older group than one before it.
+    disordered: bool,
 }
 
 impl Pending {
@@ -103,6 +105,8 @@ impl CpAsyncQueue {
 
     fn push(&mut self, lane: usize, what: What) {
         let group = self.committed[lane % 32];
+        let later = self.pending.back().is_some_and(|last| last.group > group);
+        self.disordered = later || self.disordered && !self.pending.is_empty();
         self.pending.push_back(Pending { what, group, lane: (lane % 32) as u8 });
     }
 
@@ -139,7 +143,7 @@ impl CpAsyncQueue {
         global: &impl GlobalMemory,
     ) -> Result<(), Problem> {
         let committed = self.committed;
-        self.land(shared, global, |p| {
+        self.land(shared, global, mask == u32::MAX, |p| {
             mask >> p.lane & 1 == 1 && committed[usize::from(p.lane)].wrapping_sub(p.group) > pending
         })
     }
@@ -149,7 +153,7 @@ impl CpAsyncQueue {
     /// # Errors
     /// As [`CpAsyncQueue::wait_group`].
     pub(crate) fn wait_all(&mut self, mask: u32, shared: &mut [u8], global: &impl GlobalMemory) -> Result<(), Problem> {
-        self.land(shared, global, |p| mask >> p.lane & 1 == 1)
+        self.land(shared, global, mask == u32::MAX, |p| mask >> p.lane & 1 == 1)
     }
 
     /// Lands everything up to the last pending mbarrier arrival, because the block can do nothing else; false
@@ -175,10 +179,16 @@ impl CpAsyncQueue {
         p.land(shared, global)
     }
 
+    /// All lanes have committed alike and copies are pending in the order of their groups.
+    fn in_step(&self) -> bool {
+        !self.disordered && self.committed.iter().all(|n| *n == self.committed[0])
+    }
+
     fn land(
         &mut self,
         shared: &mut [u8],
         global: &impl GlobalMemory,
+        whole: bool,
         due: impl Fn(&Pending) -> bool,
     ) -> Result<(), Problem> {
         // Mostly the due copies are the oldest ones and whole warps wait together; else look through the rest.
@@ -187,7 +197,7 @@ impl CpAsyncQueue {
                 self.one(p, shared, global)?;
             }
         }
-        if self.pending.iter().any(&due) {
+        if !(whole && self.in_step()) && self.pending.iter().any(&due) {
             for p in std::mem::take(&mut self.pending) {
                 if due(&p) {
                     self.one(p, shared, global)?;

@@ -4,7 +4,7 @@
 //! atomic; on the machines we know these compile to plain moves.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::super::fault::{Fault, FaultKind};
@@ -236,7 +236,11 @@ impl GlobalMemory {
     /// What a launch sees: the allocations of this moment.
     pub fn snapshot(&self) -> Snapshot {
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
-        Snapshot { allocations: table.live.values().cloned().collect(), freed: table.freed.iter().cloned().collect() }
+        Snapshot {
+            allocations: table.live.values().cloned().collect(),
+            freed: table.freed.iter().cloned().collect(),
+            hint: AtomicUsize::new(0),
+        }
     }
 }
 
@@ -245,9 +249,26 @@ pub(crate) struct Snapshot {
     /// Sorted by base.
     pub allocations: Vec<Arc<Allocation>>,
     freed: Vec<(u64, usize, Arc<str>)>,
+    /// Index of an allocation that was hit lately: asynchronous copies look there first.
+    hint: AtomicUsize,
 }
 
 impl Snapshot {
+    /// The allocation that holds a range, and the range's offset in it.
+    #[inline]
+    pub fn find(&self, address: u64, bytes: usize) -> Option<(&Allocation, usize)> {
+        let hint = self.hint.load(Relaxed);
+        if let Some(a) = self.allocations.get(hint)
+            && let Some(offset) = a.offset(address, bytes)
+        {
+            return Some((a, offset));
+        }
+        let index = self.index_of(address)?;
+        let offset = self.allocations[index].offset(address, bytes)?;
+        self.hint.store(index, Relaxed);
+        Some((&self.allocations[index], offset))
+    }
+
     /// Index of the last allocation that starts at or below an address.
     pub fn index_of(&self, address: u64) -> Option<usize> {
         self.allocations.partition_point(|a| a.base <= address).checked_sub(1)
@@ -255,8 +276,7 @@ impl Snapshot {
 
     /// Copies bytes out of global memory; false when they are not all inside one allocation.
     pub fn read(&self, address: u64, out: &mut [u8]) -> bool {
-        let Some(allocation) = self.index_of(address).map(|i| &self.allocations[i]) else { return false };
-        let Some(offset) = allocation.offset(address, out.len()) else { return false };
+        let Some((allocation, offset)) = self.find(address, out.len()) else { return false };
         allocation.copy_out(offset, out);
         true
     }

@@ -13,8 +13,7 @@ use super::warp::State;
 
 impl GlobalMemory for Snapshot {
     fn check(&self, address: u64, size: u64) -> Result<(), Problem> {
-        let inside =
-            self.index_of(address).and_then(|i| self.allocations[i].offset(address, usize::try_from(size).ok()?));
+        let inside = usize::try_from(size).ok().and_then(|size| self.find(address, size));
         if inside.is_some() { Ok(()) } else { Err(outside(self, address, size)) }
     }
 
@@ -143,6 +142,9 @@ impl Run<'_> {
                 if let Some(wait) = self.together(active)? {
                     return Ok(wait);
                 }
+                if !trans && active == u32::MAX && self.load_rows(addr, num, d) {
+                    return Ok(Flow::Next);
+                }
                 let rows = self.matrix_rows(addr, num, active);
                 let loaded = tensor::ldmatrix(self.cta.shared.as_slice(), &rows, num, trans)
                     .map_err(|p| self.problem(&p, active))?;
@@ -174,7 +176,8 @@ impl Run<'_> {
             Op::CpAsyncMbarrierArrive { noinc, addr } => {
                 let at = self.shared_lanes(addr, active);
                 for lane in (0..32).filter(|i| active >> i & 1 == 1) {
-                    let arrived = self.warp.copies.arrive(lane, narrow(at[lane]), noinc, self.cta.shared.as_mut_slice());
+                    let arrived =
+                        self.warp.copies.arrive(lane, narrow(at[lane]), noinc, self.cta.shared.as_mut_slice());
                     arrived.map_err(|p| self.problem(&p, active))?;
                 }
             }
@@ -217,6 +220,30 @@ impl Run<'_> {
             _ => return self.mbarrier(op, active),
         }
         Ok(Flow::Next)
+    }
+
+    /// The common `ldmatrix`: a whole warp, rows as they stand, every row known to be inside by one check. False when
+    /// it is not that, and nothing was done.
+    fn load_rows(&mut self, addr: Addr, num: u8, d: [Reg; 4]) -> bool {
+        let shown = u32::MAX >> (32 - 8 * u32::from(num.clamp(1, 4)));
+        let lanes = self.lanes(addr, shown);
+        let shared = self.cta.shared.as_slice();
+        if lanes.bits % 16 != 0 || lanes.high.saturating_add(16) > shared.len() as u64 {
+            return false;
+        }
+        for (m, d) in d.iter().enumerate().take(usize::from(num)) {
+            let words = &mut self.warp.regs.r32[usize::from(*d)].0;
+            for (row, at) in words.chunks_exact_mut(4).zip(&lanes.at[8 * m..]) {
+                let (chunks, _) = shared[*at as usize..][..16].as_chunks::<4>();
+                for (word, bytes) in row.iter_mut().zip(chunks) {
+                    *word = u32::from_le_bytes(*bytes);
+                }
+            }
+        }
+        if !self.tally.counts.is_empty() {
+            self.tally_shared(&lanes.at, shown, 16);
+        }
+        true
     }
 
     fn matrix_rows(&mut self, addr: Addr, num: u8, active: u32) -> [u32; 32] {
