@@ -1,5 +1,6 @@
 //! All integration tests, one binary: folders mirror `src/`.
 
+mod device;
 #[cfg(feature = "emulator")]
 mod emulator;
 mod format;

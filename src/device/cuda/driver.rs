@@ -5,6 +5,7 @@
 //! all is there and a GPU was found. The functions in the table take plain pointers and integers: their binary
 //! interface is fixed by the symbol name, whichever CUDA version cudarc's own bindings were made for.
 
+use std::error::Error as _;
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::sync::OnceLock;
 
@@ -172,13 +173,19 @@ impl From<Absent> for Error {
     }
 }
 
+/// The loader's words. They name the file in most cases, but not in all.
+fn reason(name: &str, error: &libloading::Error) -> String {
+    let text = error.source().map_or_else(|| error.to_string(), |source| source.to_string());
+    if text.contains(name) { text } else { format!("{name}: {text}") }
+}
+
 fn open() -> std::result::Result<(Library, &'static str), String> {
     let mut first = None;
     for &name in LIBRARIES {
         // SAFETY: loading the driver runs its initializers, as every CUDA program does; it has no other effect.
         match unsafe { Library::new(name) } {
             Ok(library) => return Ok((library, name)),
-            Err(error) => _ = first.get_or_insert_with(|| error.to_string()),
+            Err(error) => _ = first.get_or_insert_with(|| reason(name, &error)),
         }
     }
     Err(first.unwrap_or_default())

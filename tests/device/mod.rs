@@ -1,0 +1,10 @@
+//! Devices, buffers, streams; and the whole CUDA path on a driver library that is a fake.
+
+#[cfg(all(feature = "cuda", unix))]
+mod cuda_launches;
+#[cfg(all(feature = "cuda", unix))]
+mod cuda_order;
+#[cfg(all(feature = "cuda", unix))]
+mod fake_driver;
+#[cfg(all(feature = "cuda", unix))]
+mod no_driver;
