@@ -196,11 +196,6 @@ impl<'a> LaunchBuilder<'a> {
         self.push(Field::I64, value as u64)
     }
 
-    /// A `float`.
-    pub(crate) fn f32(&mut self, value: f32) -> &mut Self {
-        self.push(Field::F32, value.to_bits().into())
-    }
-
     /// A tensor map over a matrix that the kernel reads.
     pub(crate) fn tensor_map<T: Element>(&mut self, matrix: &Matrix<'a, T>, desc: TensorMapDesc) -> &mut Self {
         let span = matrix.span();
@@ -289,3 +284,6 @@ impl fmt::Debug for Launch<'_> {
             .finish()
     }
 }
+
+#[cfg(all(test, feature = "emulator"))]
+mod tests;

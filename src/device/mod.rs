@@ -4,7 +4,7 @@
 //! This is the only room with `unsafe` in it. The conversions to and from `cudarc` follow cudarc's versions; the
 //! rest of this module follows this crate's.
 //!
-//! Nothing here falls back silently: a program that wants "a GPU if there is one" asks [`cuda_devices`] and chooses.
+//! Nothing here falls back silently: a program that wants "a GPU if there is one" asks `cuda_devices` and chooses.
 
 mod backend;
 mod buffer;
@@ -23,7 +23,6 @@ mod view;
 
 #[cfg(feature = "cuda")]
 mod cuda;
-
 #[cfg(feature = "emulator")]
 mod emulated;
 

@@ -210,7 +210,10 @@ fn slices_come_in_and_go_out_with_their_pending_work() {
         let error = Buffer::from_cudarc(&device, elsewhere.default_stream().clone_htod(&[1i32]).unwrap()).unwrap_err();
         assert!(matches!(error, Error::WrongDevice { what: "the slice", .. }), "{error:?}");
         let error = Stream::from_cudarc(&device, elsewhere.default_stream()).unwrap_err();
-        assert_eq!(error.to_string(), "the stream lives on another context of CUDA device 0, but this operation runs on Fake GPU 0");
+        assert_eq!(
+            error.to_string(),
+            "the stream lives on another context of CUDA device 0, but this operation runs on Fake GPU 0"
+        );
         assert!(stream.alloc::<i32>(0).unwrap().into_cudarc().is_err());
     });
 }

@@ -6,5 +6,9 @@ mod cuda_launches;
 mod cuda_order;
 #[cfg(all(feature = "cuda", unix))]
 mod fake_driver;
+#[cfg(feature = "emulator")]
+mod memory;
 #[cfg(all(feature = "cuda", unix))]
 mod no_driver;
+#[cfg(feature = "emulator")]
+mod work;
