@@ -51,10 +51,6 @@ mod tests {
         Module { source, target, ptx, fatbin: None, version: (8, 0), key: "" }
     }
 
-    const fn module_of(source: &'static str, target: Target, ptx: &'static str) -> Module {
-        Module { source, target, ptx, fatbin: None, version: (7, 0), key: "" }
-    }
-
     static MODULES: [Module; 4] = [
         made("a", Target::Sm80, "a80"),
         made("a", Target::Sm89, "a89"),
