@@ -245,6 +245,18 @@ mod tests {
     }
 
     #[test]
+    fn lanes_that_committed_apart_and_then_alike_still_land_in_full() {
+        let (memory, mut shared, mut queue) = (memory(), vec![0xffu8; 64], CpAsyncQueue::default());
+        queue.commit(1);
+        queue.issue(0, copy(0, 0x1_0000, 4, 4), 64, &memory).unwrap();
+        queue.issue(1, copy(4, 0x1_0000, 4, 4), 64, &memory).unwrap();
+        queue.commit(u32::MAX - 1);
+        // Lane 0's copy is not committed; lane 1's, behind it in the queue, is.
+        queue.wait_group(u32::MAX, 0, &mut shared, &memory).unwrap();
+        assert_eq!((&shared[..4], &shared[4..8]), (&[0xff; 4][..], &memory.bytes[..4]));
+    }
+
+    #[test]
     fn lanes_have_their_own_groups() {
         let (memory, mut shared, mut queue) = (memory(), vec![0xffu8; 64], CpAsyncQueue::default());
         queue.issue(0, copy(0, 0x1_0000, 4, 4), 64, &memory).unwrap();
