@@ -7,7 +7,7 @@ use halfbyte::plan::DeviceFacts;
 use serde::Serialize;
 
 use crate::args::ListArgs;
-use crate::report::json_line;
+use crate::report::{json_line, say};
 
 #[derive(Serialize)]
 struct Line {
@@ -37,11 +37,11 @@ pub fn run(args: &ListArgs) -> Result<bool> {
     }
     for line in &lines {
         if args.json {
-            println!("{}", json_line(line));
+            say(&json_line(line));
             continue;
         }
         let memory = line.memory_bytes.map_or("host memory".into(), |bytes| format!("{} GiB", bytes >> 30));
-        println!(
+        say(&format!(
             "{:<18} {:<28} compute {}.{}  {:>3} SMs  {:>6} B shared a block  {:>3} MB L2  {memory}",
             line.device,
             line.name,
@@ -50,11 +50,11 @@ pub fn run(args: &ListArgs) -> Result<bool> {
             line.multiprocessors,
             line.shared_bytes_per_block,
             line.l2_bytes >> 20,
-        );
+        ));
     }
     match cuda {
-        Err(why) if !args.json => println!("no GPU: {why}"),
-        Ok(gpus) if gpus.is_empty() && !args.json => println!("no GPU: the CUDA driver knows none"),
+        Err(why) if !args.json => say(&format!("no GPU: {why}")),
+        Ok(gpus) if gpus.is_empty() && !args.json => say("no GPU: the CUDA driver knows none"),
         _ => {}
     }
     Ok(true)

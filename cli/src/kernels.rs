@@ -6,7 +6,7 @@ use halfbyte::manifest::ROWS;
 use serde::Serialize;
 
 use crate::args::ListArgs;
-use crate::report::json_line;
+use crate::report::{json_line, say};
 
 #[derive(Serialize)]
 struct Line {
@@ -46,11 +46,11 @@ pub fn run(args: &ListArgs) -> Result<bool> {
         .collect();
     for line in &lines {
         if args.json {
-            println!("{}", json_line(line));
+            say(&json_line(line));
             continue;
         }
         let shared = line.shared_bytes.map_or("planned".into(), |bytes| format!("{bytes} B"));
-        println!(
+        say(&format!(
             "{:<28} {:<24} {:<14} {:>4} threads  {:>9} shared  <= {:>3} registers  PTX {:<4} driver {}",
             line.entry,
             line.source,
@@ -60,17 +60,17 @@ pub fn run(args: &ListArgs) -> Result<bool> {
             line.max_registers,
             line.ptx_version.as_deref().unwrap_or("?"),
             line.driver.unwrap_or("unknown"),
-        );
+        ));
     }
     if !args.json {
         let built = kernels::provenance();
-        println!(
+        say(&format!(
             "{} entries in {} modules, made by {} ({:?})",
             lines.len(),
             kernels::modules().len(),
             built.compiler,
             built.origin
-        );
+        ));
     }
     Ok(true)
 }

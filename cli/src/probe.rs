@@ -6,6 +6,7 @@ use halfbyte::op::run_probes;
 use halfbyte::{Error, Result};
 
 use crate::args::ProbeArgs;
+use crate::report::say;
 use crate::verify::places;
 
 /// Runs the probes on each device asked for, and writes `<out>/<device>/<probe>.bin`.
@@ -15,12 +16,12 @@ use crate::verify::places;
 pub fn run(args: &ProbeArgs) -> Result<bool> {
     let (places, notes) = places(args.device)?;
     for note in notes {
-        println!("note {note}");
+        say(&format!("note {note}"));
     }
     for place in places {
         let probes = run_probes(&place.device)?;
         for probe in &probes {
-            println!("{:<18} {:<24} {:>6} words", place.name, probe.name, probe.output.len());
+            say(&format!("{:<18} {:<24} {:>6} words", place.name, probe.name, probe.output.len()));
         }
         let Some(out) = &args.out else { continue };
         let folder = out.join(folder_name(place.device.name()));
@@ -30,7 +31,7 @@ pub fn run(args: &ProbeArgs) -> Result<bool> {
             let path = folder.join(probe.name).with_extension("bin");
             fs::write(&path, probe.bytes()).map_err(|error| fail(&path, error))?;
         }
-        println!("{} files in {}", probes.len(), folder.display());
+        say(&format!("{} files in {}", probes.len(), folder.display()));
     }
     Ok(true)
 }

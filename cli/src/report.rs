@@ -1,6 +1,7 @@
 //! How results reach the reader: a progress bar and lines on a terminal, plain lines in a pipe, JSON for machines.
 
-use std::{io::IsTerminal, time::Duration};
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -42,16 +43,16 @@ impl CaseResult {
             format!("{:.3} of bound", self.worst)
         };
         let mut line = format!(
-            "{verdict} {:<13} {:<15} {:<24} {:<24} {:<16} {:<32} {:<16} {:<14} {:>10}",
+            "{verdict} {:<13} {:<17} {:<22} {:<16} {:<30} {:<16} {:<14} {:>10}  {}",
             self.op,
             self.format,
             self.shape,
-            self.data,
             self.device,
             self.kernel,
             self.references,
             error,
             milliseconds(self.seconds),
+            self.data,
         );
         if let Some(q) = self.quantization_error {
             line += &format!("  quantization {:.2} %", q * 100.0);
@@ -153,11 +154,14 @@ impl Report {
         let summary =
             Summary { cases, passed: self.passed, failed: self.failed, seconds: took.as_secs_f64(), notes: self.notes };
         if self.json {
-            println!("{}", json_line(&summary));
+            say(&json_line(&summary));
         } else {
-            println!("\n{cases} cases: {} passed, {} failed, in {:.1} s", self.passed, self.failed, summary.seconds);
+            say(&format!(
+                "\n{cases} cases: {} passed, {} failed, in {:.1} s",
+                self.passed, self.failed, summary.seconds
+            ));
             if cases == 0 {
-                println!("nothing ran: no case matches");
+                say("nothing ran: no case matches");
             }
         }
         summary.failed == 0 && cases > 0
@@ -165,9 +169,16 @@ impl Report {
 
     fn print(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| println!("{text}")),
-            None => println!("{text}"),
+            Some(bar) => bar.suspend(|| say(text)),
+            None => say(text),
         }
+    }
+}
+
+/// Prints a line. Ends the program without a word when nobody reads any more, as in `halfbyte | head`.
+pub fn say(text: &str) {
+    if writeln!(std::io::stdout().lock(), "{text}").is_err() {
+        std::process::exit(1);
     }
 }
 

@@ -1,5 +1,6 @@
 //! `halfbyte verify`: every operation over a table of shapes and over real weights, against the references.
 
+use std::path::Path;
 use std::time::Instant;
 
 use halfbyte::Result;
@@ -9,7 +10,7 @@ use halfbyte::format::DType;
 
 use crate::args::{VerifyArgs, Where};
 use crate::case::{Group, Operation, Place, Weights};
-use crate::model::{self, Matrix};
+use crate::model;
 use crate::report::Report;
 use crate::shapes::{self, Shape};
 
@@ -28,13 +29,13 @@ pub fn run(args: &VerifyArgs) -> Result<bool> {
     let (places, mut notes) = places(args.device)?;
     let mut groups = synthetic();
     match model::minilm() {
-        Some(path) => groups.extend(real(model::matrices(&path)?, &REAL_ROWS, &mut notes)),
+        Some(path) => groups.extend(real(&path, &REAL_ROWS, &[Operation::EveryKernel, Operation::Linear], &mut notes)?),
         None => {
             notes.push("the real weights of all-MiniLM-L6-v2 are not in this package; --model FILE takes any".into())
         }
     }
     if let Some(path) = &args.model {
-        groups.extend(real(model::matrices(path)?, &REAL_ROWS[..1], &mut notes));
+        groups.extend(real(path, &REAL_ROWS[..1], &[Operation::Linear], &mut notes)?);
     }
 
     let wanted = |group: &Group, operation, place: &Place| {
@@ -110,20 +111,15 @@ fn synthetic() -> Vec<Group> {
         .collect()
 }
 
-fn real((matrices, left_out): (Vec<Matrix>, Vec<String>), rows: &[usize], notes: &mut Vec<String>) -> Vec<Group> {
+fn real(path: &Path, rows: &[usize], operations: &'static [Operation], notes: &mut Vec<String>) -> Result<Vec<Group>> {
+    let (matrices, left_out) = model::matrices(path)?;
     notes.extend(left_out);
     let mut groups = Vec::new();
     for matrix in matrices {
         for &m in rows {
             let shape = Shape { name: "real", m, n: matrix.n, k: matrix.k };
-            let weights = Weights::Real(matrix.clone());
-            groups.push(Group {
-                shape,
-                dtype: DType::F16,
-                weights,
-                operations: &[Operation::EveryKernel, Operation::Linear],
-            });
+            groups.push(Group { shape, dtype: DType::F16, weights: Weights::Real(matrix.clone()), operations });
         }
     }
-    groups
+    Ok(groups)
 }
