@@ -17,7 +17,10 @@ use crate::plan::DeviceFacts;
 use crate::{Error, Result};
 
 /// Parsed modules, shared by all emulators of this process: parsing is their main cost, and they hold no state.
-static PARSED: LazyLock<Mutex<HashMap<(&'static str, Target), Arc<Module>>>> = LazyLock::new(Mutex::default);
+static PARSED: LazyLock<Mutex<Parsed>> = LazyLock::new(Mutex::default);
+
+/// Modules by source and target.
+type Parsed = HashMap<(&'static str, Target), Arc<Module>>;
 
 /// An emulated device.
 pub(crate) struct Emulated {

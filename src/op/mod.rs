@@ -29,6 +29,7 @@ use crate::device::{Launch, Stream, ViewMut};
 
 /// One step of a run. Steps are done in the order in which they are given, on one stream.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a launch is a plain value, so that a run allocates nothing")]
 pub enum Step<'a> {
     /// These words must be zero before the next launch.
     Clear(ViewMut<'a, u32>),
