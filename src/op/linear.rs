@@ -13,6 +13,22 @@ use crate::{Error, Result};
 /// back; the output is bit for bit that of [`reference::exact::linear`](crate::reference::exact::linear) under every
 /// plan, on every device. A row of `x` with a NaN or an infinity becomes a row of NaN.
 ///
+/// ```
+/// # #[cfg(feature = "emulator")] {
+/// use halfbyte::device::Device;
+/// use halfbyte::emulator::Arch;
+/// use halfbyte::format::int8::Int8Matrix;
+/// use halfbyte::op::Linear;
+///
+/// let stream = Device::emulator(Arch::Sm80).stream()?;
+/// let weights = Int8Matrix::quantize(&[1.0f32, 0.0, 0.0, 0.0, 2.0, 0.0], 2, 3)?; // N = 2, K = 3
+/// let linear = Linear::new(&stream, &weights, Some(&[0.5, 0.0]))?;
+/// let out = linear.forward(&stream, &[1.0f32, 0.0, 127.0])?; // one row
+/// assert!((out[0] - 1.5).abs() < 1e-5 && out[1] == 0.0);
+/// # }
+/// # Ok::<(), halfbyte::Error>(())
+/// ```
+///
 /// [`forward`](Self::forward) is the form for everybody. A runtime keeps a scratch buffer of
 /// [`scratch_bound`](Self::scratch_bound) bytes and calls [`plan`](Self::plan) and [`run`](Self::run), which neither
 /// allocate nor wait.

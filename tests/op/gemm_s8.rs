@@ -1,7 +1,8 @@
 //! The int8 product: the exact bits, under every plan, for every shape.
 
 use half::{bf16, f16};
-use halfbyte::device::Stream;
+use halfbyte::device::{Device, Stream};
+use halfbyte::emulator::{Arch, AsyncOrder, Machine, MachineOptions};
 use halfbyte::op::GemmS8;
 use halfbyte::plan::gemm_s8::{GemmS8Plan, candidates};
 use proptest::prelude::*;
@@ -103,6 +104,25 @@ fn every_plan_gives_the_same_bits() {
         under::<bf16>(&case, &gemm, &stream, true, &mut tally);
     }
     tally.assert("int8 products under every plan", &[("split true", 216), ("split false", 78)]);
+}
+
+/// Copies and products that land as soon as they are issued, or some early and some late: a slot that is refilled too
+/// early would show, as a missing wait does on the devices above, where all lands as late as is legal.
+#[test]
+fn no_order_of_asynchronous_work_shows() {
+    let mut tally = Tally::default();
+    for arch in [Arch::Sm80, Arch::Sm90a] {
+        for async_order in [AsyncOrder::Early, AsyncOrder::Random(1), AsyncOrder::Random(2), AsyncOrder::Random(3)] {
+            let machine = Machine::with(MachineOptions { async_order, ..MachineOptions::new(arch) });
+            let (gemm, stream) = gemm_on(&Device::emulator_with(machine));
+            let case = GemmCase::random([130, 129, 1111], Lie::Loose, true);
+            under::<f32>(&case, &gemm, &stream, false, &mut tally);
+        }
+    }
+    tally.assert(
+        "orders of asynchronous work",
+        &[("kernel gemm_s8_mma_128x128x64", 24), ("kernel gemm_s8_wgmma_128x128x128", 4)],
+    );
 }
 
 /// A row of the identity times the weights is a column of the weights: every code arrives where it belongs.

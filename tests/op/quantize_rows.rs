@@ -127,7 +127,7 @@ fn every_width_follows_the_rule() {
     for cols in
         [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 65, 127, 255, 256, 257, 1023, 1024, 1025, 2049, 4100]
     {
-        let only = if cols < 64 || cols > 4000 { usize::MAX } else { 1 };
+        let only = if (64..=4000).contains(&cols) { 1 } else { usize::MAX };
         every_plan(&Rows::<f32>::random(3, cols), &mut tally, only);
         every_plan(&Rows::<f16>::random(2, cols), &mut tally, only);
         every_plan(&Rows::<bf16>::random(3, cols), &mut tally, only);
