@@ -12,32 +12,34 @@ use crate::emulator::ir::Space;
 use super::problem::{Problem, shared_range};
 use super::{GlobalMemory, mbarrier};
 
-/// One lane's copy: `size` bytes at `dst`, of which the first `src_size` come from `src` and the rest are zero.
+/// One `cp.async` of a warp: lane `l` copies `size` bytes to `dst[l]`, of which the first `src_size[l]` come from `src[l]`
+/// and the rest are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CpAsync {
-    /// Shared-memory address.
-    pub dst: u32,
-    /// Global address.
-    pub src: u64,
     /// 4, 8 or 16.
     pub size: u8,
+    /// Shared-memory addresses.
+    pub dst: [u32; 32],
+    /// Global addresses.
+    pub src: [u64; 32],
     /// At most `size`.
-    pub src_size: u8,
+    pub src_size: [u8; 32],
 }
 
 #[derive(Clone, Copy, Debug)]
 enum What {
     Copy(CpAsync),
-    /// `cp.async.mbarrier.arrive` on the barrier at this address.
+    /// `cp.async.mbarrier.arrive` of one lane, on the barrier at this address.
     Arrive(u32),
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Pending {
     what: What,
-    /// Commit group of the lane.
-    group: u32,
-    lane: u8,
+    /// Lanes whose part has not landed.
+    lanes: u32,
+    /// Commit group of each lane.
+    group: [u32; 32],
 }
 
 /// The copies that one warp has under way, oldest first. Groups are counted per lane.
@@ -47,67 +49,78 @@ pub(crate) struct CpAsyncQueue {
     committed: [u32; 32],
     /// Arrivals among `pending`.
     arrivals: usize,
-    /// Some pending copy is of an older group than one before it.
-    disordered: bool,
 }
 
-impl Pending {
-    fn land(&self, shared: &mut [u8], global: &impl GlobalMemory) -> Result<(), Problem> {
-        let lane = usize::from(self.lane);
-        match self.what {
-            What::Arrive(at) => mbarrier::arrive(shared, u64::from(at), 1, None).map(drop),
-            What::Copy(copy) => {
-                let (size, take) = (u64::from(copy.size), usize::from(copy.src_size.min(copy.size)));
-                let range = shared_range(shared.len(), u64::from(copy.dst), size, size, "cp.async destination")
-                    .map_err(|p| p.at_lane(lane))?;
-                let (from, zero) = shared[range].split_at_mut(take);
-                zero.fill(0);
-                if from.is_empty() { Ok(()) } else { global.read(copy.src, from) }
-            }
+/// The lanes of a mask, in order.
+fn each(mask: u32) -> impl Iterator<Item = usize> {
+    (0..32).filter(move |lane| mask >> lane & 1 == 1)
+}
+
+impl CpAsync {
+    /// Checks one lane's part.
+    fn check(&self, lane: usize, shared_len: usize, global: &impl GlobalMemory) -> Result<(), Problem> {
+        let (size, src_size) = (u64::from(self.size), u64::from(self.src_size[lane]));
+        if !matches!(size, 4 | 8 | 16) || src_size > size {
+            return Err(Problem::operand(format!("cp.async of {size} bytes, {src_size} of them from the source")));
         }
-        .map_err(|p| p.at_lane(lane))
+        shared_range(shared_len, u64::from(self.dst[lane]), size, size, "cp.async destination")?;
+        if !self.src[lane].is_multiple_of(size) {
+            return Err(Problem::misaligned(Space::Global, self.src[lane], size, "cp.async source"));
+        }
+        // With no bytes to read the address is not looked at: zero fill at an edge may point anywhere.
+        if src_size == 0 { Ok(()) } else { global.check(self.src[lane], src_size) }
+    }
+
+    /// Whether all lanes of a whole warp are surely right: one look at the extremes. False says nothing.
+    fn surely(&self, shared_len: usize, global: &impl GlobalMemory) -> bool {
+        let size = u64::from(self.size);
+        let (mut bits, mut high, mut take) = (0, 0, 0);
+        let (mut from, mut to) = (u64::MAX, 0);
+        for lane in 0..32 {
+            bits |= u64::from(self.dst[lane]) | self.src[lane];
+            high = high.max(self.dst[lane]);
+            take = take.max(self.src_size[lane]);
+            let reads = self.src_size[lane] > 0;
+            from = from.min(if reads { self.src[lane] } else { u64::MAX });
+            to = to.max(if reads { self.src[lane] } else { 0 });
+        }
+        matches!(size, 4 | 8 | 16)
+            && bits & (size - 1) == 0
+            && u64::from(high) + size <= shared_len as u64
+            && take <= self.size
+            && (take == 0 || to.checked_add(size).is_some_and(|end| global.check(from, end - from).is_ok()))
+    }
+
+    fn land(&self, lanes: u32, shared: &mut [u8], global: &impl GlobalMemory) -> Result<(), Problem> {
+        for lane in each(lanes) {
+            let (size, take) = (u64::from(self.size), usize::from(self.src_size[lane].min(self.size)));
+            let range = shared_range(shared.len(), u64::from(self.dst[lane]), size, size, "cp.async destination")
+                .map_err(|p| p.at_lane(lane))?;
+            shared[range.start + take..range.end].fill(0);
+        }
+        global.gather(lanes, &self.src, &self.src_size, shared, &self.dst)
     }
 }
 
 impl CpAsyncQueue {
-    /// Captures `lane`'s copy.
+    /// Captures the copies of the lanes in `mask`.
     ///
     /// # Errors
-    /// Size not 4, 8 or 16; `src_size` above it; an address not a multiple of the size, or outside its memory.
-    #[inline]
+    /// Size not 4, 8 or 16; a `src_size` above it; an address not a multiple of the size, or outside its memory.
     pub(crate) fn issue(
         &mut self,
-        lane: usize,
+        mask: u32,
         copy: CpAsync,
         shared_len: usize,
         global: &impl GlobalMemory,
     ) -> Result<(), Problem> {
-        self.check(copy, shared_len, global).map_err(|p| p.at_lane(lane))?;
-        self.push(lane, What::Copy(copy));
+        if mask != u32::MAX || !copy.surely(shared_len, global) {
+            for lane in each(mask) {
+                copy.check(lane, shared_len, global).map_err(|p| p.at_lane(lane))?;
+            }
+        }
+        self.pending.push_back(Pending { what: What::Copy(copy), lanes: mask, group: self.committed });
         Ok(())
-    }
-
-    fn check(&self, copy: CpAsync, shared_len: usize, global: &impl GlobalMemory) -> Result<(), Problem> {
-        if !matches!(copy.size, 4 | 8 | 16) || copy.src_size > copy.size {
-            return Err(Problem::operand(format!(
-                "cp.async of {} bytes, {} of them from the source",
-                copy.size, copy.src_size
-            )));
-        }
-        let size = u64::from(copy.size);
-        shared_range(shared_len, u64::from(copy.dst), size, size, "cp.async destination")?;
-        if !copy.src.is_multiple_of(size) {
-            return Err(Problem::misaligned(Space::Global, copy.src, size, "cp.async source"));
-        }
-        // With no bytes to read the address is not looked at: zero fill at an edge may point anywhere.
-        if copy.src_size == 0 { Ok(()) } else { global.check(copy.src, u64::from(copy.src_size)) }
-    }
-
-    fn push(&mut self, lane: usize, what: What) {
-        let group = self.committed[lane % 32];
-        let later = self.pending.back().is_some_and(|last| last.group > group);
-        self.disordered = later || self.disordered && !self.pending.is_empty();
-        self.pending.push_back(Pending { what, group, lane: (lane % 32) as u8 });
     }
 
     /// `cp.async.mbarrier.arrive`: the barrier at `at` gets one arrival of `lane` when all its copies so far have
@@ -119,7 +132,7 @@ impl CpAsyncQueue {
         if !noinc {
             mbarrier::add_pending(shared, u64::from(at)).map_err(|p| p.at_lane(lane))?;
         }
-        self.push(lane, What::Arrive(at));
+        self.pending.push_back(Pending { what: What::Arrive(at), lanes: 1 << (lane & 31), group: self.committed });
         self.arrivals += 1;
         Ok(())
     }
@@ -143,8 +156,12 @@ impl CpAsyncQueue {
         global: &impl GlobalMemory,
     ) -> Result<(), Problem> {
         let committed = self.committed;
-        self.land(shared, global, mask == u32::MAX, |p| {
-            mask >> p.lane & 1 == 1 && committed[usize::from(p.lane)].wrapping_sub(p.group) > pending
+        self.land(shared, global, |p| {
+            let mut old = 0;
+            for lane in 0..32 {
+                old |= u32::from(committed[lane].wrapping_sub(p.group[lane]) > pending) << lane;
+            }
+            mask & old
         })
     }
 
@@ -153,7 +170,7 @@ impl CpAsyncQueue {
     /// # Errors
     /// As [`CpAsyncQueue::wait_group`].
     pub(crate) fn wait_all(&mut self, mask: u32, shared: &mut [u8], global: &impl GlobalMemory) -> Result<(), Problem> {
-        self.land(shared, global, mask == u32::MAX, |p| mask >> p.lane & 1 == 1)
+        self.land(shared, global, |_| mask)
     }
 
     /// Lands everything up to the last pending mbarrier arrival, because the block can do nothing else; false
@@ -165,48 +182,51 @@ impl CpAsyncQueue {
         let any = self.arrivals > 0;
         while self.arrivals > 0 {
             match self.pending.pop_front() {
-                Some(p) => self.one(p, shared, global)?,
+                Some(p) => land_part(&p, p.lanes, &mut self.arrivals, shared, global)?,
                 None => self.arrivals = 0,
             }
         }
         Ok(any)
     }
 
-    fn one(&mut self, p: Pending, shared: &mut [u8], global: &impl GlobalMemory) -> Result<(), Problem> {
-        if let What::Arrive(_) = p.what {
-            self.arrivals -= 1;
-        }
-        p.land(shared, global)
-    }
-
-    /// All lanes have committed alike and copies are pending in the order of their groups.
-    fn in_step(&self) -> bool {
-        !self.disordered && self.committed.iter().all(|n| *n == self.committed[0])
-    }
-
+    /// Lands, oldest first, the lanes that `due` names of each.
     fn land(
         &mut self,
         shared: &mut [u8],
         global: &impl GlobalMemory,
-        whole: bool,
-        due: impl Fn(&Pending) -> bool,
+        due: impl Fn(&Pending) -> u32,
     ) -> Result<(), Problem> {
-        // Mostly the due copies are the oldest ones and whole warps wait together; else look through the rest.
-        while self.pending.front().is_some_and(&due) {
-            if let Some(p) = self.pending.pop_front() {
-                self.one(p, shared, global)?;
+        let CpAsyncQueue { pending, arrivals, .. } = self;
+        for p in pending.iter_mut() {
+            let lanes = due(p) & p.lanes;
+            if lanes != 0 {
+                p.lanes &= !lanes;
+                land_part(p, lanes, arrivals, shared, global)?;
             }
         }
-        if !(whole && self.in_step()) && self.pending.iter().any(&due) {
-            for p in std::mem::take(&mut self.pending) {
-                if due(&p) {
-                    self.one(p, shared, global)?;
-                } else {
-                    self.pending.push_back(p);
-                }
-            }
+        while pending.front().is_some_and(|p| p.lanes == 0) {
+            pending.pop_front();
         }
         Ok(())
+    }
+}
+
+/// Lands some lanes' part of a copy or arrival.
+fn land_part(
+    p: &Pending,
+    lanes: u32,
+    arrivals: &mut usize,
+    shared: &mut [u8],
+    global: &impl GlobalMemory,
+) -> Result<(), Problem> {
+    match &p.what {
+        What::Copy(copy) => copy.land(lanes, shared, global),
+        What::Arrive(_) if lanes == 0 => Ok(()),
+        What::Arrive(at) => {
+            *arrivals -= 1;
+            let lane = lanes.trailing_zeros() as usize;
+            mbarrier::arrive(shared, u64::from(*at), 1, None).map(drop).map_err(|p| p.at_lane(lane))
+        }
     }
 }
 
@@ -219,15 +239,37 @@ mod tests {
         TestMemory { base: 0x1_0000, bytes: (1..=255).collect() }
     }
 
+    /// The same in every lane, for tests of single ones.
     fn copy(dst: u32, src: u64, size: u8, src_size: u8) -> CpAsync {
-        CpAsync { dst, src, size, src_size }
+        CpAsync { size, dst: [dst; 32], src: [src; 32], src_size: [src_size; 32] }
+    }
+
+    #[test]
+    fn whole_warps_are_checked_at_once_and_lane_by_lane() {
+        let (memory, mut shared, mut queue) = (memory(), vec![0xffu8; 128], CpAsyncQueue::default());
+        let mut whole = copy(0, 0x1_0000, 4, 4);
+        for lane in 0..32 {
+            (whole.dst[lane], whole.src[lane]) = (4 * lane as u32, 0x1_0000 + 4 * lane as u64);
+        }
+        assert!(whole.surely(128, &memory) && !whole.surely(124, &memory));
+        // Lane 9 reads nothing, so its address does not matter, though the extremes leave the memory.
+        (whole.src[9], whole.src_size[9]) = (0x9_0000, 0);
+        (whole.src[10], whole.src_size[10]) = (0x1_00fc, 3);
+        assert!(!whole.surely(128, &memory));
+        queue.issue(u32::MAX, whole, 128, &memory).unwrap();
+        queue.wait_all(u32::MAX, &mut shared, &memory).unwrap();
+        assert_eq!(shared[..36], memory.bytes[..36]);
+        assert_eq!(shared[36..44], [0, 0, 0, 0, 253, 254, 255, 0]);
+        assert_eq!(shared[44..], memory.bytes[44..128]);
+        whole.src[31] = 0x2_0000;
+        assert_eq!(queue.issue(u32::MAX, whole, 128, &memory).unwrap_err().lane, Some(31));
     }
 
     #[test]
     fn groups_land_at_their_wait_and_not_before() {
         let (memory, mut shared, mut queue) = (memory(), vec![0xffu8; 64], CpAsyncQueue::default());
         for group in 0..3u32 {
-            queue.issue(0, copy(16 * group, 0x1_0000 + 16 * u64::from(group), 16, 16), 64, &memory).unwrap();
+            queue.issue(1, copy(16 * group, 0x1_0000 + 16 * u64::from(group), 16, 16), 64, &memory).unwrap();
             queue.commit(u32::MAX);
         }
         assert!(shared.iter().all(|&b| b == 0xff));
@@ -235,7 +277,7 @@ mod tests {
         assert_eq!(shared[..16], memory.bytes[..16]);
         assert!(shared[16..].iter().all(|&b| b == 0xff));
         // Uncommitted copies are not part of any group, but of wait_all.
-        queue.issue(0, copy(48, 0x1_0000, 16, 16), 64, &memory).unwrap();
+        queue.issue(1, copy(48, 0x1_0000, 16, 16), 64, &memory).unwrap();
         queue.wait_group(u32::MAX, 0, &mut shared, &memory).unwrap();
         assert_eq!(shared[16..48], memory.bytes[16..48]);
         assert_eq!(shared[48], 0xff);
@@ -248,8 +290,8 @@ mod tests {
     fn lanes_that_committed_apart_and_then_alike_still_land_in_full() {
         let (memory, mut shared, mut queue) = (memory(), vec![0xffu8; 64], CpAsyncQueue::default());
         queue.commit(1);
-        queue.issue(0, copy(0, 0x1_0000, 4, 4), 64, &memory).unwrap();
-        queue.issue(1, copy(4, 0x1_0000, 4, 4), 64, &memory).unwrap();
+        queue.issue(1, copy(0, 0x1_0000, 4, 4), 64, &memory).unwrap();
+        queue.issue(1 << 1, copy(4, 0x1_0000, 4, 4), 64, &memory).unwrap();
         queue.commit(u32::MAX - 1);
         // Lane 0's copy is not committed; lane 1's, behind it in the queue, is.
         queue.wait_group(u32::MAX, 0, &mut shared, &memory).unwrap();
@@ -259,8 +301,8 @@ mod tests {
     #[test]
     fn lanes_have_their_own_groups() {
         let (memory, mut shared, mut queue) = (memory(), vec![0xffu8; 64], CpAsyncQueue::default());
-        queue.issue(0, copy(0, 0x1_0000, 4, 4), 64, &memory).unwrap();
-        queue.issue(1, copy(4, 0x1_0004, 4, 4), 64, &memory).unwrap();
+        queue.issue(1, copy(0, 0x1_0000, 4, 4), 64, &memory).unwrap();
+        queue.issue(1 << 1, copy(4, 0x1_0004, 4, 4), 64, &memory).unwrap();
         queue.commit(0b10);
         queue.wait_group(0b11, 0, &mut shared, &memory).unwrap();
         assert_eq!(shared[..8], [0xff, 0xff, 0xff, 0xff, 5, 6, 7, 8]);
@@ -269,8 +311,8 @@ mod tests {
     #[test]
     fn short_sources_are_filled_with_zeros() {
         let (memory, mut shared, mut queue) = (memory(), vec![0xffu8; 32], CpAsyncQueue::default());
-        queue.issue(3, copy(0, 0x1_0000, 16, 5), 32, &memory).unwrap();
-        queue.issue(4, copy(16, 0xdead_0000, 16, 0), 32, &memory).unwrap();
+        queue.issue(1 << 3, copy(0, 0x1_0000, 16, 5), 32, &memory).unwrap();
+        queue.issue(1 << 4, copy(16, 0xdead_0000, 16, 0), 32, &memory).unwrap();
         queue.wait_all(u32::MAX, &mut shared, &memory).unwrap();
         assert_eq!(shared[..8], [1, 2, 3, 4, 5, 0, 0, 0]);
         assert!(shared[8..].iter().all(|&b| b == 0));
@@ -279,7 +321,7 @@ mod tests {
     #[test]
     fn contents_are_read_when_they_land() {
         let (mut memory, mut shared, mut queue) = (memory(), vec![0xffu8; 16], CpAsyncQueue::default());
-        queue.issue(0, copy(0, 0x1_0000, 4, 4), 16, &memory).unwrap();
+        queue.issue(1, copy(0, 0x1_0000, 4, 4), 16, &memory).unwrap();
         memory.bytes[0] = 77;
         queue.wait_all(1, &mut shared, &memory).unwrap();
         assert_eq!(shared[0], 77);
@@ -288,7 +330,7 @@ mod tests {
     #[test]
     fn bad_copies_are_refused_at_issue() {
         let (memory, mut queue) = (memory(), CpAsyncQueue::default());
-        let mut issue = |c| queue.issue(7, c, 64, &memory).unwrap_err();
+        let mut issue = |c| queue.issue(1 << 7, c, 64, &memory).unwrap_err();
         assert_eq!(issue(copy(8, 0x1_0000, 16, 16)).address, 8);
         assert_eq!(issue(copy(0, 0x1_0008, 16, 16)).address, 0x1_0008);
         assert_eq!(issue(copy(64, 0x1_0000, 16, 16)).lane, Some(7));
@@ -301,11 +343,11 @@ mod tests {
     fn mbarrier_arrivals_follow_the_copies() {
         let (memory, mut shared, mut queue) = (memory(), vec![0xffu8; 64], CpAsyncQueue::default());
         mbarrier::init(&mut shared, 32, 3).unwrap();
-        queue.issue(0, copy(0, 0x1_0000, 16, 16), 64, &memory).unwrap();
+        queue.issue(1, copy(0, 0x1_0000, 16, 16), 64, &memory).unwrap();
         queue.arrive(0, 32, true, &mut shared).unwrap();
         // Without .noinc the arrival does not count against the 3.
         queue.arrive(1, 32, false, &mut shared).unwrap();
-        queue.issue(0, copy(16, 0x1_0000, 16, 16), 64, &memory).unwrap();
+        queue.issue(1, copy(16, 0x1_0000, 16, 16), 64, &memory).unwrap();
         mbarrier::arrive(&mut shared, 32, 2, None).unwrap();
         assert!(!mbarrier::test_parity(&shared, 32, 0).unwrap());
         assert!(queue.land_arrivals(&mut shared, &memory).unwrap());

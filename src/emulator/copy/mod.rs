@@ -30,6 +30,27 @@ pub(crate) trait GlobalMemory {
     /// # Errors
     /// As [`GlobalMemory::check`].
     fn read(&self, address: u64, out: &mut [u8]) -> Result<(), Problem>;
+
+    /// Reads, for each lane of `lanes`, `bytes[lane]` bytes at `from[lane]` to `to[lane]` of `out`, which has room.
+    ///
+    /// # Errors
+    /// As [`GlobalMemory::check`], with the lane.
+    fn gather(
+        &self,
+        lanes: u32,
+        from: &[u64; 32],
+        bytes: &[u8; 32],
+        out: &mut [u8],
+        to: &[u32; 32],
+    ) -> Result<(), Problem> {
+        for lane in (0..32).filter(|lane| lanes >> lane & 1 == 1) {
+            let (start, count) = (to[lane] as usize, usize::from(bytes[lane]));
+            if let Some(out) = out.get_mut(start..start + count).filter(|out| !out.is_empty()) {
+                self.read(from[lane], out).map_err(|p| p.at_lane(lane))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Global memory of the unit tests: one allocation.

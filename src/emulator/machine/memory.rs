@@ -65,17 +65,13 @@ impl Allocation {
     /// Copies bytes out; the range must lie inside.
     pub fn copy_out(&self, offset: usize, out: &mut [u8]) {
         if offset % 8 == 0 {
-            let words = &self.words[offset / 8..];
-            let mut chunks = out.chunks_exact_mut(8);
-            let mut at = 0;
-            for chunk in chunks.by_ref() {
-                chunk.copy_from_slice(&words[at].load(Relaxed).to_le_bytes());
-                at += 1;
+            let (chunks, rest) = out.as_chunks_mut::<8>();
+            let (words, after) = self.words[offset / 8..].split_at(chunks.len());
+            for (chunk, word) in chunks.iter_mut().zip(words) {
+                *chunk = word.load(Relaxed).to_le_bytes();
             }
-            let rest = chunks.into_remainder();
-            if !rest.is_empty() {
-                let n = rest.len();
-                rest.copy_from_slice(&words[at].load(Relaxed).to_le_bytes()[..n]);
+            if let (false, Some(word)) = (rest.is_empty(), after.first()) {
+                rest.copy_from_slice(&word.load(Relaxed).to_le_bytes()[..rest.len()]);
             }
         } else {
             for (byte, cell) in out.iter_mut().zip(&self.u8s()[offset..]) {

@@ -20,6 +20,24 @@ impl GlobalMemory for Snapshot {
     fn read(&self, address: u64, out: &mut [u8]) -> Result<(), Problem> {
         if Snapshot::read(self, address, out) { Ok(()) } else { Err(outside(self, address, out.len() as u64)) }
     }
+
+    fn gather(&self, lanes: u32, from: &[u64; 32], bytes: &[u8; 32], out: &mut [u8], to: &[u32; 32]) -> Result<(), Problem> {
+        let mut last = None;
+        for lane in (0..32).filter(|lane| lanes >> lane & 1 == 1) {
+            let (at, start, count) = (from[lane], to[lane] as usize, usize::from(bytes[lane]));
+            let Some(out) = out.get_mut(start..start + count).filter(|out| !out.is_empty()) else { continue };
+            let mut place = last.and_then(|i: usize| self.allocations[i].offset(at, count));
+            if place.is_none() {
+                last = self.index_of(at);
+                place = last.and_then(|i| self.allocations[i].offset(at, count));
+            }
+            match (last, place) {
+                (Some(i), Some(offset)) => self.allocations[i].copy_out(offset, out),
+                _ => return Err(outside(self, at, count as u64).at_lane(lane)),
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cold]
@@ -259,12 +277,15 @@ impl Run<'_> {
         let dst = self.shared_lanes(dst, active);
         let src = self.lanes(src, active);
         let taken = |run: &Run<'_>, lane: usize| src_size.map_or(u32::from(size), |r| run.lane32(r, lane));
-        for lane in (0..32).filter(|i| active >> i & 1 == 1) {
-            let src_size = u8::try_from(taken(self, lane)).unwrap_or(u8::MAX);
-            let copy = CpAsync { dst: narrow(dst[lane]), src: src.at[lane], size, src_size };
-            let issued = self.warp.copies.issue(lane, copy, self.cta.shared.len(), &self.launch.memory);
-            issued.map_err(|p| self.problem(&p, active))?;
-        }
+        let copy = CpAsync {
+            size,
+            dst: dst.map(narrow),
+            src: src.at,
+            // Above 16 it is refused, whatever it is.
+            src_size: std::array::from_fn(|lane| taken(self, lane).min(255) as u8),
+        };
+        let issued = self.warp.copies.issue(active, copy, self.cta.shared.len(), &self.launch.memory);
+        issued.map_err(|p| self.problem(&p, active))?;
         if !self.tally.counts.is_empty() {
             self.tally_shared(&dst, active, u64::from(size));
             let reading = (0..32).filter(|i| active >> i & 1 == 1 && taken(self, *i) > 0).fold(0u32, |m, i| m | 1 << i);

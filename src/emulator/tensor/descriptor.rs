@@ -55,6 +55,16 @@ impl Descriptor {
         self.swizzle(self.start + (r / 8) * self.sbo + (r % 8) * self.span + along)
     }
 
+    /// Offsets of the chunks of rows 0–7 (`[chunk][row]`), if rows `8i + r` lie a plain `8i` stride further, all
+    /// inside `len` bytes; the stride is the second part. Swizzles repeat every 1024 bytes.
+    pub(super) fn pattern(&self, groups: usize, len: usize) -> Option<([[u32; 8]; 2], u32)> {
+        let plain = self.span == 16 || self.sbo.is_multiple_of(1024);
+        let offsets = [0, 1].map(|c| std::array::from_fn(|r| self.chunk(r as u32, c)));
+        let last = offsets.iter().flatten().max().map_or(0, |&o: &u32| o as usize);
+        let end = last + groups.saturating_sub(1) * self.sbo as usize + 16;
+        (plain && end <= len).then_some((offsets, self.sbo))
+    }
+
     /// Offset of element `(m, k)` of an MN-major operand of 16-bit elements.
     pub(super) fn half(&self, m: u32, k: u32) -> u32 {
         let line = self.span / 2;

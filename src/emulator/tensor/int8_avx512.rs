@@ -144,26 +144,50 @@ pub(super) fn mma(kind: IntKind, registers: &mut [V32], halves: usize, names: &N
     }
 }
 
-/// Eight rows of two 16-byte chunks from shared memory, laid out as a B fragment.
+/// Eight rows of two 16-byte chunks, laid out as a B fragment.
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn load_b(shared: &[u8], from: &Descriptor, first: u32) -> Result<[[__m512i; 2]; 2], Problem> {
-    let chunk = |row: u32, c: u32| -> Result<__m128i, Problem> {
-        let bytes = from.load_chunk(shared, first + row, c)?;
-        // SAFETY: `bytes` is 16 readable bytes; the load needs no alignment.
-        Ok(unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) })
+fn pack_b(chunks: [[__m128i; 8]; 2]) -> [[__m512i; 2]; 2] {
+    let four = |rows: &[__m128i]| {
+        let x = _mm512_castsi128_si512(rows[0]);
+        let x = _mm512_inserti32x4::<1>(x, rows[1]);
+        let x = _mm512_inserti32x4::<2>(x, rows[2]);
+        _mm512_inserti32x4::<3>(x, rows[3])
     };
-    let mut b = [[_mm512_setzero_si512(); 2]; 2];
-    for (c, b) in b.iter_mut().enumerate() {
-        for (z, b) in b.iter_mut().enumerate() {
-            let (row, c) = (4 * z as u32, c as u32);
-            let x = _mm512_castsi128_si512(chunk(row, c)?);
-            let x = _mm512_inserti32x4::<1>(x, chunk(row + 1, c)?);
-            let x = _mm512_inserti32x4::<2>(x, chunk(row + 2, c)?);
-            *b = _mm512_inserti32x4::<3>(x, chunk(row + 3, c)?);
+    let [c0, c1] = chunks;
+    [[four(&c0[..4]), four(&c0[4..])], [four(&c1[..4]), four(&c1[4..])]]
+}
+
+/// A B fragment from shared memory, every chunk's place worked out and checked alone.
+#[target_feature(enable = "avx512f")]
+fn load_b(shared: &[u8], from: &Descriptor, first: u32) -> Result<[[__m512i; 2]; 2], Problem> {
+    let mut chunks = [[_mm_setzero_si128(); 8]; 2];
+    for (c, chunks) in chunks.iter_mut().enumerate() {
+        for (row, chunk) in chunks.iter_mut().enumerate() {
+            let bytes = from.load_chunk(shared, first + row as u32, c as u32)?;
+            // SAFETY: `bytes` is 16 readable bytes; the load needs no alignment.
+            *chunk = unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) };
         }
     }
-    Ok(b)
+    Ok(pack_b(chunks))
+}
+
+/// The same from places `offsets + skip`.
+///
+/// # Safety
+/// 16 bytes at every place must be inside `shared`.
+#[target_feature(enable = "avx512f")]
+#[inline]
+unsafe fn load_b_at(shared: &[u8], offsets: &[[u32; 8]; 2], skip: usize) -> [[__m512i; 2]; 2] {
+    let load = |offset: u32| {
+        // SAFETY: the caller says that the 16 bytes are inside; the load needs no alignment.
+        unsafe { _mm_loadu_si128(shared.as_ptr().add(offset as usize + skip).cast()) }
+    };
+    let [c0, c1] = offsets;
+    pack_b([
+        [load(c0[0]), load(c0[1]), load(c0[2]), load(c0[3]), load(c0[4]), load(c0[5]), load(c0[6]), load(c0[7])],
+        [load(c1[0]), load(c1[1]), load(c1[2]), load(c1[3]), load(c1[4]), load(c1[5]), load(c1[6]), load(c1[7])],
+    ])
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
@@ -176,8 +200,13 @@ fn wgmma_of<const SWAP: bool, const BIAS: bool>(
     from: &Descriptor,
 ) -> Result<(), Problem> {
     let a = load_a::<BIAS>(a);
+    let pattern = from.pattern(d.len() / 4, shared.len());
     for (i, d) in d.chunks_exact(4).enumerate() {
-        let b = load_b(shared, from, 8 * i as u32)?;
+        let b = match &pattern {
+            // SAFETY: `pattern` made sure that the chunks of all groups of 8 rows are inside `shared`.
+            Some((offsets, stride)) => unsafe { load_b_at(shared, offsets, i * *stride as usize) },
+            None => load_b(shared, from, 8 * i as u32)?,
+        };
         let mut acc = [[_mm512_setzero_si512(); 2]; 4];
         if scale_d {
             for (acc, &d) in acc.iter_mut().zip(d) {
