@@ -225,9 +225,9 @@ fn inner_range(map: &TensorMap, start: i32) -> (i64, i64) {
 /// Byte offset of line `index` of the box in dimensions 1 and up; `None` when it is outside the tensor.
 fn outer_offset(map: &TensorMap, coords: &[i32; 5], mut index: u64) -> Option<u64> {
     let mut offset = 0u64;
-    for i in 1..map.ranks() {
+    for (i, &corner) in coords.iter().enumerate().take(map.ranks()).skip(1) {
         let n = u64::from(map.box_[i]);
-        let at = i64::from(coords[i]) + (index % n) as i64;
+        let at = i64::from(corner) + (index % n) as i64;
         index /= n;
         let at = u64::try_from(at).ok().filter(|&at| at < map.dims[i])?;
         offset = offset.checked_add(at.checked_mul(map.strides[i])?)?;

@@ -12,8 +12,8 @@ use crate::emulator::ir::Space;
 use super::problem::{Problem, shared_range};
 use super::{GlobalMemory, mbarrier};
 
-/// One `cp.async` of a warp: lane `l` copies `size` bytes to `dst[l]`, of which the first `src_size[l]` come from `src[l]`
-/// and the rest are zero.
+/// One `cp.async` of a warp: lane `l` copies `size` bytes to `dst[l]`, of which the first `src_size[l]` come from
+/// `src[l]` and the rest are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CpAsync {
     /// 4, 8 or 16.
@@ -26,6 +26,8 @@ pub(crate) struct CpAsync {
     pub src_size: [u8; 32],
 }
 
+// Arrivals are rare beside copies, which should not cost an allocation each.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug)]
 enum What {
     Copy(CpAsync),
@@ -158,8 +160,8 @@ impl CpAsyncQueue {
         let committed = self.committed;
         self.land(shared, global, |p| {
             let mut old = 0;
-            for lane in 0..32 {
-                old |= u32::from(committed[lane].wrapping_sub(p.group[lane]) > pending) << lane;
+            for (lane, (committed, group)) in committed.iter().zip(&p.group).enumerate() {
+                old |= u32::from(committed.wrapping_sub(*group) > pending) << lane;
             }
             mask & old
         })

@@ -113,9 +113,10 @@ fn columns_b_any(ty: MmaTy, halves: usize, b: [&V32; 2]) -> ColumnsB {
     fn unpack<const PER: usize>(to: &mut ColumnsB, halves: usize, b: [&V32; 2], split: impl Fn(u32) -> [f64; PER]) {
         for (h, register) in b.into_iter().enumerate().take(halves) {
             for t in 0..4 {
-                for column in 0..8 {
-                    for (i, value) in split(register.0[4 * column + t]).into_iter().enumerate() {
-                        to[4 * PER * h + PER * t + i][column] = value;
+                let rows = &mut to[4 * PER * h + PER * t..][..PER];
+                for (column, words) in register.0.chunks_exact(4).enumerate() {
+                    for (row, value) in rows.iter_mut().zip(split(words[t])) {
+                        row[column] = value;
                     }
                 }
             }

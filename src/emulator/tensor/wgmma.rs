@@ -119,7 +119,7 @@ fn check(op: &WgmmaOp, registers: usize) -> Result<(), Problem> {
     };
     let transposable = matches!(kind.a, MmaTy::F16 | MmaTy::BF16);
     let shape = kind.m == 64
-        && kind.n % 8 == 0
+        && kind.n.is_multiple_of(8)
         && (8..=256).contains(&kind.n)
         && usize::from(kind.k) == 8 * float::per_word(kind.a);
     if !types || !shape || ((op.trans_a || op.trans_b) && !transposable) {
