@@ -31,8 +31,8 @@ const LAYERS: [(&str, usize, usize); 10] = [
 /// Rows of activations: one token, a small batch, a sentence (off every tile).
 const TOKENS: [usize; 3] = [1, 16, 77];
 
-/// Most columns of a layer that are run; odd, so that the last tile is ragged.
-const COLUMNS: usize = 328;
+/// Most columns of a layer that are run; off every tile, so that the last tile is ragged.
+const COLUMNS: usize = 1000;
 
 /// The name of the shapes at the edges.
 pub const EDGE: &str = "edge";
