@@ -42,22 +42,22 @@
 //! - A run allocates nothing and waits for nothing; its errors name the values and the rule.
 //! - No panic on any input through the safe API; without a driver there is an error, never a crash.
 
-#[forbid(unsafe_code)]
-pub mod format;
-#[forbid(unsafe_code)]
-pub mod layout;
-#[path = "../kernels/manifest.rs"]
-#[forbid(unsafe_code)]
-pub mod manifest;
-#[forbid(unsafe_code)]
-pub mod plan;
 pub mod device;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 mod error;
 #[forbid(unsafe_code)]
+pub mod format;
+#[forbid(unsafe_code)]
 pub mod kernels;
+#[forbid(unsafe_code)]
+pub mod layout;
+#[path = "../kernels/manifest.rs"]
+#[forbid(unsafe_code)]
+pub mod manifest;
 pub mod op;
+#[forbid(unsafe_code)]
+pub mod plan;
 #[forbid(unsafe_code)]
 pub mod reference;
 

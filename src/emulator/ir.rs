@@ -51,19 +51,56 @@ pub struct PredSrc {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub enum Ty {
-    U8, S8, B8, U16, S16, B16, U32, S32, B32, U64, S64, B64,
-    F16, F16x2, BF16, BF16x2, F32, F64, E4M3x2, E5M2x2, TF32,
+    U8,
+    S8,
+    B8,
+    U16,
+    S16,
+    B16,
+    U32,
+    S32,
+    B32,
+    U64,
+    S64,
+    B64,
+    F16,
+    F16x2,
+    BF16,
+    BF16x2,
+    F32,
+    F64,
+    E4M3x2,
+    E5M2x2,
+    TF32,
 }
 
 /// A memory space. `Generic` is resolved per lane by address window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
-pub enum Space { Global, Shared, Local, Param, Const, Generic }
+pub enum Space {
+    Global,
+    Shared,
+    Local,
+    Param,
+    Const,
+    Generic,
+}
 
 /// Rounding of a float operation or conversion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
-pub enum Round { Nearest, NearestAway, Zero, Up, Down, IntNearest, IntZero, IntUp, IntDown, None }
+pub enum Round {
+    Nearest,
+    NearestAway,
+    Zero,
+    Up,
+    Down,
+    IntNearest,
+    IntZero,
+    IntUp,
+    IntDown,
+    None,
+}
 
 /// Modifiers of an arithmetic instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,54 +121,138 @@ pub struct Mods {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub enum Unary {
-    Mov, Not, Neg, Abs, Popc, Clz, Brev, BfindHigh, Cnot,
-    Sqrt, Rcp, Rsqrt, Ex2, Lg2, Sin, Cos, Tanh,
+    Mov,
+    Not,
+    Neg,
+    Abs,
+    Popc,
+    Clz,
+    Brev,
+    BfindHigh,
+    Cnot,
+    Sqrt,
+    Rcp,
+    Rsqrt,
+    Ex2,
+    Lg2,
+    Sin,
+    Cos,
+    Tanh,
     /// Approximate forms (`.approx`).
-    SqrtApprox, RcpApprox,
+    SqrtApprox,
+    RcpApprox,
 }
 
 /// `d = f(a, b)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub enum Binary {
-    Add, Sub, MulLo, MulHi, MulWide, Mul24Lo, Div, Rem, Min, Max, And, Or, Xor, Shl, Shr,
+    Add,
+    Sub,
+    MulLo,
+    MulHi,
+    MulWide,
+    Mul24Lo,
+    Div,
+    Rem,
+    Min,
+    Max,
+    And,
+    Or,
+    Xor,
+    Shl,
+    Shr,
     /// Float multiply.
-    Mul, DivApprox, DivFull, CopySign,
+    Mul,
+    DivApprox,
+    DivFull,
+    CopySign,
 }
 
 /// `d = f(a, b, c)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub enum Ternary {
-    MadLo, MadHi, MadWide, Fma, Bfe, Sad,
+    MadLo,
+    MadHi,
+    MadWide,
+    Fma,
+    Bfe,
+    Sad,
     /// Three-input logic with its table.
     Lop3(u8),
     /// Byte permute, default mode: `prmt.b32 d, a, b, c`.
     Prmt,
-    ShfLClamp, ShfLWrap, ShfRClamp, ShfRWrap,
+    ShfLClamp,
+    ShfLWrap,
+    ShfRClamp,
+    ShfRWrap,
     /// Signedness of (a, b).
-    Dp4a(bool, bool), Dp2aLo(bool, bool), Dp2aHi(bool, bool),
+    Dp4a(bool, bool),
+    Dp2aLo(bool, bool),
+    Dp2aHi(bool, bool),
 }
 
 /// Comparison of `setp`; the `u` forms are true when an operand is NaN; `Num`/`Nan` ask just that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
-pub enum Cmp { Eq, Ne, Lt, Le, Gt, Ge, Equ, Neu, Ltu, Leu, Gtu, Geu, Num, Nan }
+pub enum Cmp {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+    Equ,
+    Neu,
+    Ltu,
+    Leu,
+    Gtu,
+    Geu,
+    Num,
+    Nan,
+}
 
 /// Logic on predicates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
-pub enum BoolOp { And, Or, Xor }
+pub enum BoolOp {
+    And,
+    Or,
+    Xor,
+}
 
 /// A special register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub enum Special {
-    Tid(u8), Ntid(u8), Ctaid(u8), Nctaid(u8), ClusterId(u8), NclusterId(u8),
-    ClusterCtaid(u8), ClusterNctaid(u8), ClusterCtarank, ClusterNctarank,
-    Laneid, Warpid, Nwarpid, Smid, Nsmid, Gridid,
-    LanemaskEq, LanemaskLt, LanemaskLe, LanemaskGt, LanemaskGe,
-    Clock, Clock64, GlobaltimerLo, Globaltimer, DynamicSmemSize, TotalSmemSize,
+    Tid(u8),
+    Ntid(u8),
+    Ctaid(u8),
+    Nctaid(u8),
+    ClusterId(u8),
+    NclusterId(u8),
+    ClusterCtaid(u8),
+    ClusterNctaid(u8),
+    ClusterCtarank,
+    ClusterNctarank,
+    Laneid,
+    Warpid,
+    Nwarpid,
+    Smid,
+    Nsmid,
+    Gridid,
+    LanemaskEq,
+    LanemaskLt,
+    LanemaskLe,
+    LanemaskGt,
+    LanemaskGe,
+    Clock,
+    Clock64,
+    GlobaltimerLo,
+    Globaltimer,
+    DynamicSmemSize,
+    TotalSmemSize,
 }
 
 /// `[reg + offset]`, or `[offset]` when there is no register.
@@ -148,32 +269,72 @@ pub struct Addr {
 /// What a load or store promises about ordering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
-pub enum Order { Weak, Volatile, Relaxed, Acquire, Release, AcqRel }
+pub enum Order {
+    Weak,
+    Volatile,
+    Relaxed,
+    Acquire,
+    Release,
+    AcqRel,
+}
 
 /// Read-modify-write operation of `atom` and `red`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
-pub enum AtomOp { Add, And, Or, Xor, Exch, Cas, Min, Max, Inc, Dec }
+pub enum AtomOp {
+    Add,
+    And,
+    Or,
+    Xor,
+    Exch,
+    Cas,
+    Min,
+    Max,
+    Inc,
+    Dec,
+}
 
 /// `shfl.sync` mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
-pub enum ShflMode { Up, Down, Bfly, Idx }
+pub enum ShflMode {
+    Up,
+    Down,
+    Bfly,
+    Idx,
+}
 
 /// `vote.sync` mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
-pub enum VoteMode { All, Any, Uni, Ballot }
+pub enum VoteMode {
+    All,
+    Any,
+    Uni,
+    Ballot,
+}
 
 /// Operand type of a tensor-core product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
-pub enum MmaTy { S8, U8, F16, BF16, TF32, E4M3, E5M2 }
+pub enum MmaTy {
+    S8,
+    U8,
+    F16,
+    BF16,
+    TF32,
+    E4M3,
+    E5M2,
+}
 
 /// Accumulator type of a tensor-core product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
-pub enum AccTy { S32, F32, F16 }
+pub enum AccTy {
+    S32,
+    F32,
+    F16,
+}
 
 /// Shape and types of `mma.sync` or (with `m = 64`) of `wgmma.mma_async`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -245,59 +406,233 @@ pub struct WgmmaOp {
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)]
 pub enum Op {
-    Unary { f: Unary, ty: Ty, mods: Mods, d: Reg, a: Reg },
-    Binary { f: Binary, ty: Ty, mods: Mods, d: Reg, a: Reg, b: Reg },
-    Ternary { f: Ternary, ty: Ty, mods: Mods, d: Reg, a: Reg, b: Reg, c: Reg },
+    Unary {
+        f: Unary,
+        ty: Ty,
+        mods: Mods,
+        d: Reg,
+        a: Reg,
+    },
+    Binary {
+        f: Binary,
+        ty: Ty,
+        mods: Mods,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+    },
+    Ternary {
+        f: Ternary,
+        ty: Ty,
+        mods: Mods,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+        c: Reg,
+    },
     /// `bfi d, a, b, pos, len`.
-    Bfi { ty: Ty, d: Reg, a: Reg, b: Reg, pos: Reg, len: Reg },
+    Bfi {
+        ty: Ty,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+        pos: Reg,
+        len: Reg,
+    },
     /// Integer add/sub/mad with carry (`add.cc`, `addc`, `sub.cc`, `subc`, `madc`): the carry flag is a predicate.
     /// For `sub` the flag is the borrow. `mad.cc` comes as a product and an `AddCarry`.
-    AddCarry { ty: Ty, sub: bool, d: Reg, a: Reg, b: Reg, carry_in: Option<Pred>, carry_out: Option<Pred> },
+    AddCarry {
+        ty: Ty,
+        sub: bool,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+        carry_in: Option<Pred>,
+        carry_out: Option<Pred>,
+    },
     /// `prmt` with a mode other than the default.
-    PrmtMode { mode: PrmtMode, d: Reg, a: Reg, b: Reg, c: Reg },
-    Special { d: Reg, wide: bool, s: Special },
+    PrmtMode {
+        mode: PrmtMode,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+        c: Reg,
+    },
+    Special {
+        d: Reg,
+        wide: bool,
+        s: Special,
+    },
     /// `d` gets the comparison, `not_d` its opposite, both combined with the predicate if there is one. For
     /// packed types (F16x2, BF16x2) `d` is the low half's comparison and `not_d` the high half's.
-    Setp { cmp: Cmp, ty: Ty, ftz: bool, d: Option<Pred>, not_d: Option<Pred>, a: Reg, b: Reg, combine: Option<(BoolOp, PredSrc)> },
+    Setp {
+        cmp: Cmp,
+        ty: Ty,
+        ftz: bool,
+        d: Option<Pred>,
+        not_d: Option<Pred>,
+        a: Reg,
+        b: Reg,
+        combine: Option<(BoolOp, PredSrc)>,
+    },
     /// `set`: like setp, writing all-ones / 1.0 or zero to a 32-bit register. For F16x2 etc. per half.
-    Set { cmp: Cmp, dty: Ty, ty: Ty, ftz: bool, d: Reg, a: Reg, b: Reg, combine: Option<(BoolOp, PredSrc)> },
-    Selp { ty: Ty, d: Reg, a: Reg, b: Reg, p: PredSrc },
+    Set {
+        cmp: Cmp,
+        dty: Ty,
+        ty: Ty,
+        ftz: bool,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+        combine: Option<(BoolOp, PredSrc)>,
+    },
+    Selp {
+        ty: Ty,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+        p: PredSrc,
+    },
     /// `slct`: `d = c >= 0 ? a : b` (c is S32 or F32).
-    Slct { ty: Ty, cty: Ty, ftz: bool, d: Reg, a: Reg, b: Reg, c: Reg },
-    PredBin { op: BoolOp, d: Pred, a: PredSrc, b: PredSrc },
-    PredMov { d: Pred, a: PredSrc },
-    PredConst { d: Pred, value: bool },
-    Cvt { to: Ty, from: Ty, mods: Mods, d: Reg, a: Reg },
+    Slct {
+        ty: Ty,
+        cty: Ty,
+        ftz: bool,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+        c: Reg,
+    },
+    PredBin {
+        op: BoolOp,
+        d: Pred,
+        a: PredSrc,
+        b: PredSrc,
+    },
+    PredMov {
+        d: Pred,
+        a: PredSrc,
+    },
+    PredConst {
+        d: Pred,
+        value: bool,
+    },
+    Cvt {
+        to: Ty,
+        from: Ty,
+        mods: Mods,
+        d: Reg,
+        a: Reg,
+    },
     /// Packed conversion of two f32 into f16x2, bf16x2, e4m3x2 or e5m2x2: `a` goes to the upper half.
-    CvtPack { to: Ty, mods: Mods, d: Reg, a: Reg, b: Reg },
+    CvtPack {
+        to: Ty,
+        mods: Mods,
+        d: Reg,
+        a: Reg,
+        b: Reg,
+    },
     /// `mov.b64 {lo, hi}, r` and `mov.b64 r, {lo, hi}`.
-    Unpack64 { lo: Option<Reg>, hi: Option<Reg>, a: Reg },
-    Pack64 { d: Reg, lo: Reg, hi: Reg },
+    Unpack64 {
+        lo: Option<Reg>,
+        hi: Option<Reg>,
+        a: Reg,
+    },
+    Pack64 {
+        d: Reg,
+        lo: Reg,
+        hi: Reg,
+    },
     /// `mov.b32 {lo, hi}, r` with 16-bit halves.
-    Unpack32 { lo: Option<Reg>, hi: Option<Reg>, a: Reg },
-    Pack32 { d: Reg, lo: Reg, hi: Reg },
+    Unpack32 {
+        lo: Option<Reg>,
+        hi: Option<Reg>,
+        a: Reg,
+    },
+    Pack32 {
+        d: Reg,
+        lo: Reg,
+        hi: Reg,
+    },
     /// `ld`: `ty` gives width and extension; destinations are in the 64-bit file when `wide_dst`.
-    Load { space: Space, ty: Ty, order: Order, vec: u8, wide_dst: bool, d: [Reg; 4], addr: Addr },
-    Store { space: Space, ty: Ty, order: Order, vec: u8, wide_src: bool, s: [Reg; 4], addr: Addr },
+    Load {
+        space: Space,
+        ty: Ty,
+        order: Order,
+        vec: u8,
+        wide_dst: bool,
+        d: [Reg; 4],
+        addr: Addr,
+    },
+    Store {
+        space: Space,
+        ty: Ty,
+        order: Order,
+        vec: u8,
+        wide_src: bool,
+        s: [Reg; 4],
+        addr: Addr,
+    },
     /// `atom`/`red` (`d` is None); `c` is cas's new value.
-    Atom { op: AtomOp, space: Space, ty: Ty, order: Order, d: Option<Reg>, addr: Addr, b: Reg, c: Reg },
+    Atom {
+        op: AtomOp,
+        space: Space,
+        ty: Ty,
+        order: Order,
+        d: Option<Reg>,
+        addr: Addr,
+        b: Reg,
+        c: Reg,
+    },
     /// Prefetch and other hints: only the address is looked at.
-    Prefetch { space: Space, addr: Addr },
+    Prefetch {
+        space: Space,
+        addr: Addr,
+    },
     /// Generic ↔ space address conversion; `to_space` false is `cvta.space`.
-    Cvta { space: Space, to_space: bool, wide: bool, d: Reg, a: Reg },
+    Cvta {
+        space: Space,
+        to_space: bool,
+        wide: bool,
+        d: Reg,
+        a: Reg,
+    },
     /// `isspacep`.
-    IsSpace { space: Space, d: Pred, a: Reg },
-    Branch { target: u32 },
+    IsSpace {
+        space: Space,
+        d: Pred,
+        a: Reg,
+    },
+    Branch {
+        target: u32,
+    },
     /// `brx.idx` through a table of targets.
-    BranchIndexed { index: Reg, targets: Box<[u32]> },
+    BranchIndexed {
+        index: Reg,
+        targets: Box<[u32]>,
+    },
     Exit,
     Trap,
     /// `barrier.cta`: `id` and `count` are 32-bit registers (constants mostly); no count means every thread.
-    Bar { arrive: bool, aligned: bool, id: Reg, count: Option<Reg> },
+    Bar {
+        arrive: bool,
+        aligned: bool,
+        id: Reg,
+        count: Option<Reg>,
+    },
     /// `barrier.cta.red`.
-    BarRed { op: BarRed, id: Reg, count: Option<Reg>, d32: Option<Reg>, dp: Option<Pred>, p: PredSrc },
+    BarRed {
+        op: BarRed,
+        id: Reg,
+        count: Option<Reg>,
+        d32: Option<Reg>,
+        dp: Option<Pred>,
+        p: PredSrc,
+    },
     /// `bar.warp.sync`.
-    WarpSync { mask: Reg },
+    WarpSync {
+        mask: Reg,
+    },
     /// Memory fences that need no model beyond ordering (`membar`, `fence.acq_rel`, `fence.sc`).
     Fence,
     /// `fence.proxy.async` and its space-qualified forms.
@@ -305,13 +640,48 @@ pub enum Op {
     /// `fence.mbarrier_init`.
     FenceMbarrierInit,
     /// `barrier.cluster.arrive` / `.wait`.
-    ClusterBar { arrive: bool },
-    Shfl { mode: ShflMode, d: Reg, p: Option<Pred>, a: Reg, b: Reg, c: Reg, mask: Reg },
-    Vote { mode: VoteMode, d32: Option<Reg>, dp: Option<Pred>, p: PredSrc, mask: Reg },
-    Match { all: bool, ty: Ty, d: Reg, dp: Option<Pred>, a: Reg, mask: Reg },
-    Redux { op: AtomOp, signed: bool, d: Reg, a: Reg, mask: Reg },
-    ActiveMask { d: Reg },
-    ElectSync { d: Option<Reg>, p: Pred, mask: Reg },
+    ClusterBar {
+        arrive: bool,
+    },
+    Shfl {
+        mode: ShflMode,
+        d: Reg,
+        p: Option<Pred>,
+        a: Reg,
+        b: Reg,
+        c: Reg,
+        mask: Reg,
+    },
+    Vote {
+        mode: VoteMode,
+        d32: Option<Reg>,
+        dp: Option<Pred>,
+        p: PredSrc,
+        mask: Reg,
+    },
+    Match {
+        all: bool,
+        ty: Ty,
+        d: Reg,
+        dp: Option<Pred>,
+        a: Reg,
+        mask: Reg,
+    },
+    Redux {
+        op: AtomOp,
+        signed: bool,
+        d: Reg,
+        a: Reg,
+        mask: Reg,
+    },
+    ActiveMask {
+        d: Reg,
+    },
+    ElectSync {
+        d: Option<Reg>,
+        p: Pred,
+        mask: Reg,
+    },
     /// `griddepcontrol.*`, `setmaxnreg`, `nanosleep`, `discard`: no effect here.
     Nop,
     /// `nanosleep`, a good moment to let others run.
@@ -319,46 +689,119 @@ pub enum Op {
     // Tensor cores and asynchronous copies.
     Mma(Box<MmaOp>),
     /// `ldmatrix`: `num` matrices of 8×8 16-bit elements; the address is in shared memory.
-    Ldmatrix { trans: bool, num: u8, d: [Reg; 4], addr: Addr },
-    Stmatrix { trans: bool, num: u8, s: [Reg; 4], addr: Addr },
+    Ldmatrix {
+        trans: bool,
+        num: u8,
+        d: [Reg; 4],
+        addr: Addr,
+    },
+    Stmatrix {
+        trans: bool,
+        num: u8,
+        s: [Reg; 4],
+        addr: Addr,
+    },
     /// `cp.async`: `size` bytes (4, 8 or 16), of which `src_size` (a 32-bit register) are read and the rest zeroed.
-    CpAsync { size: u8, dst: Addr, src: Addr, src_size: Option<Reg> },
+    CpAsync {
+        size: u8,
+        dst: Addr,
+        src: Addr,
+        src_size: Option<Reg>,
+    },
     CpAsyncCommit,
     /// Wait until at most `pending` groups are outstanding.
-    CpAsyncWait { pending: u32 },
+    CpAsyncWait {
+        pending: u32,
+    },
     CpAsyncWaitAll,
     /// `cp.async.mbarrier.arrive`.
-    CpAsyncMbarrierArrive { noinc: bool, addr: Addr },
-    MbarrierInit { addr: Addr, count: Reg },
-    MbarrierInval { addr: Addr },
+    CpAsyncMbarrierArrive {
+        noinc: bool,
+        addr: Addr,
+    },
+    MbarrierInit {
+        addr: Addr,
+        count: Reg,
+    },
+    MbarrierInval {
+        addr: Addr,
+    },
     /// `mbarrier.arrive`, optionally with a count and with `.expect_tx`; `d` receives the state.
-    MbarrierArrive { addr: Addr, count: Option<Reg>, expect_tx: Option<Reg>, d: Option<Reg> },
-    MbarrierExpectTx { addr: Addr, bytes: Reg },
-    MbarrierCompleteTx { addr: Addr, bytes: Reg },
+    MbarrierArrive {
+        addr: Addr,
+        count: Option<Reg>,
+        expect_tx: Option<Reg>,
+        d: Option<Reg>,
+    },
+    MbarrierExpectTx {
+        addr: Addr,
+        bytes: Reg,
+    },
+    MbarrierCompleteTx {
+        addr: Addr,
+        bytes: Reg,
+    },
     /// `mbarrier.test_wait` (`blocking` false) or `.try_wait`, by parity.
-    MbarrierWaitParity { addr: Addr, parity: Reg, d: Pred, blocking: bool },
+    MbarrierWaitParity {
+        addr: Addr,
+        parity: Reg,
+        d: Pred,
+        blocking: bool,
+    },
     /// The same by the state that an arrive returned (64-bit file).
-    MbarrierWaitState { addr: Addr, state: Reg, d: Pred, blocking: bool },
+    MbarrierWaitState {
+        addr: Addr,
+        state: Reg,
+        d: Pred,
+        blocking: bool,
+    },
     /// `cp.async.bulk.tensor.Nd.shared::cluster.global.mbarrier`: a tile through a tensor map.
-    TmaLoad { dims: u8, dst: Addr, map: Addr, coords: [Reg; 5], mbar: Addr, multicast: Option<Reg> },
+    TmaLoad {
+        dims: u8,
+        dst: Addr,
+        map: Addr,
+        coords: [Reg; 5],
+        mbar: Addr,
+        multicast: Option<Reg>,
+    },
     /// `cp.async.bulk.shared.global`.
-    BulkLoad { dst: Addr, src: Addr, bytes: Reg, mbar: Addr },
-    PrefetchTensorMap { map: Addr },
+    BulkLoad {
+        dst: Addr,
+        src: Addr,
+        bytes: Reg,
+        mbar: Addr,
+    },
+    PrefetchTensorMap {
+        map: Addr,
+    },
     Wgmma(Box<WgmmaOp>),
     WgmmaFence,
     WgmmaCommit,
-    WgmmaWait { pending: u32 },
+    WgmmaWait {
+        pending: u32,
+    },
 }
 
 /// Modes of `prmt`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
-pub enum PrmtMode { F4e, B4e, Rc8, Ecl, Ecr, Rc16 }
+pub enum PrmtMode {
+    F4e,
+    B4e,
+    Rc8,
+    Ecl,
+    Ecr,
+    Rc16,
+}
 
 /// Reduction of `barrier.cta.red`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
-pub enum BarRed { And, Or, Popc }
+pub enum BarRed {
+    And,
+    Or,
+    Popc,
+}
 
 /// One decoded instruction.
 #[derive(Clone, Debug, PartialEq)]

@@ -21,7 +21,14 @@ impl GlobalMemory for Snapshot {
         if Snapshot::read(self, address, out) { Ok(()) } else { Err(outside(self, address, out.len() as u64)) }
     }
 
-    fn gather(&self, lanes: u32, from: &[u64; 32], bytes: &[u8; 32], out: &mut [u8], to: &[u32; 32]) -> Result<(), Problem> {
+    fn gather(
+        &self,
+        lanes: u32,
+        from: &[u64; 32],
+        bytes: &[u8; 32],
+        out: &mut [u8],
+        to: &[u32; 32],
+    ) -> Result<(), Problem> {
         let mut last = None;
         for lane in (0..32).filter(|lane| lanes >> lane & 1 == 1) {
             let (at, start, count) = (from[lane], to[lane] as usize, usize::from(bytes[lane]));
