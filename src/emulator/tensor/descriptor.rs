@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     fn encode(start: u64, lbo: u64, sbo: u64, mode: u64) -> u64 {
-        start / 16 | ((lbo / 16) << 16) | ((sbo / 16) << 32) | (mode << 62)
+        (start / 16) | ((lbo / 16) << 16) | ((sbo / 16) << 32) | (mode << 62)
     }
 
     #[test]

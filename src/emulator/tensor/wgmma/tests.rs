@@ -22,7 +22,7 @@ impl Random {
 }
 
 fn descriptor(start: u64, lbo: u64, sbo: u64, mode: u64) -> u64 {
-    start / 16 | ((lbo / 16) << 16) | ((sbo / 16) << 32) | (mode << 62)
+    (start / 16) | ((lbo / 16) << 16) | ((sbo / 16) << 32) | (mode << 62)
 }
 
 /// The XOR pattern as the ISA draws it: 16-byte chunks of 128-byte line `l` change places by the low bits of `l`.
