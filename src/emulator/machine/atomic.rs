@@ -28,7 +28,7 @@ impl Run<'_> {
         self.warp.polls += 1;
         for lane in (0..32).filter(|i| active >> i & 1 == 1) {
             let at = lanes.at[lane];
-            if at % size as u64 != 0 {
+            if !at.is_multiple_of(size as u64) {
                 let text = format!("misaligned atomic of {size} bytes at {at:#x}");
                 return Err(self.fault(FaultKind::Misaligned, text, 1 << lane).at_address(at));
             }

@@ -64,7 +64,7 @@ impl Allocation {
 
     /// Copies bytes out; the range must lie inside.
     pub fn copy_out(&self, offset: usize, out: &mut [u8]) {
-        if offset % 8 == 0 {
+        if offset.is_multiple_of(8) {
             let (chunks, rest) = out.as_chunks_mut::<8>();
             let (words, after) = self.words[offset / 8..].split_at(chunks.len());
             for (chunk, word) in chunks.iter_mut().zip(words) {

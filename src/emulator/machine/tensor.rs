@@ -253,7 +253,7 @@ impl Run<'_> {
         let shown = u32::MAX >> (32 - 8 * u32::from(num.clamp(1, 4)));
         let lanes = self.lanes(addr, shown);
         let shared = self.cta.shared.as_slice();
-        if lanes.bits % 16 != 0 || lanes.high.saturating_add(16) > shared.len() as u64 {
+        if !lanes.bits.is_multiple_of(16) || lanes.high.saturating_add(16) > shared.len() as u64 {
             return false;
         }
         for (m, d) in d.iter().enumerate().take(usize::from(num)) {
@@ -377,7 +377,7 @@ impl Run<'_> {
     /// The 128 bytes of a tensor map, in the parameter block or in global memory.
     fn tensor_map(&self, at: u64, lane: usize) -> Result<[u8; 128], Fault> {
         let mut bytes = [0; 128];
-        if at % 64 != 0 {
+        if !at.is_multiple_of(64) {
             let text = format!("the tensor map at {at:#x} is not aligned to 64 bytes");
             return Err(self.fault(FaultKind::Misaligned, text, 1 << lane).at_address(at));
         }

@@ -124,7 +124,7 @@ impl<'a> Parser<'a, '_> {
                 }
                 self.braces()?;
             }
-            ".pragma" => self.to_semicolon()?,
+            ".pragma" => self.through_semicolon()?,
             _ => {
                 let mut external = false;
                 while let Some(Kind::Dot(dot @ (".extern" | ".visible" | ".weak" | ".common"))) = self.peek() {
@@ -177,7 +177,7 @@ impl<'a> Parser<'a, '_> {
         Ok(())
     }
 
-    fn to_semicolon(&mut self) -> Result<(), ParseError> {
+    fn through_semicolon(&mut self) -> Result<(), ParseError> {
         let start = self.error("no `;` after this");
         while let Some(kind) = self.peek() {
             self.skip();
@@ -243,7 +243,7 @@ impl<'a> Parser<'a, '_> {
                 Some(Kind::Dot(dot)) => {
                     let unknown = self.error("unknown directive of an entry");
                     if dot == ".pragma" {
-                        self.to_semicolon()?;
+                        self.through_semicolon()?;
                         continue;
                     }
                     self.skip();
@@ -291,7 +291,7 @@ impl<'a> Parser<'a, '_> {
                 Some(Kind::Dot(dot)) => match dot {
                     ".loc" => loc = Some(self.loc()?),
                     ".file" => self.file()?,
-                    ".pragma" => self.to_semicolon()?,
+                    ".pragma" => self.through_semicolon()?,
                     ".reg" => self.registers(&mut function.body)?,
                     _ => {
                         let external = self.eat_dot(".extern");
@@ -307,7 +307,7 @@ impl<'a> Parser<'a, '_> {
                             let targets = self.branch_targets()?;
                             function.body.push(Statement::Table { name, targets, ptx_line: line });
                         }
-                        Some(Kind::Dot(".calltargets" | ".callprototype")) => self.to_semicolon()?,
+                        Some(Kind::Dot(".calltargets" | ".callprototype")) => self.through_semicolon()?,
                         _ => function.body.push(Statement::Label { name, ptx_line: line }),
                     }
                 }

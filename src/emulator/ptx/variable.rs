@@ -87,8 +87,7 @@ impl<'a> Parser<'a, '_> {
     pub(super) fn variable(&mut self, space: VariableSpace, external: bool) -> Result<Variable<'a>, ParseError> {
         let (mut align, mut vector) = (0, 1);
         let mut bits = None;
-        loop {
-            let Some(Kind::Dot(dot)) = self.peek() else { break };
+        while let Some(Kind::Dot(dot)) = self.peek() {
             match dot {
                 // What a pointer parameter points to has its own `.align`, which says nothing of the parameter.
                 ".ptr" => {

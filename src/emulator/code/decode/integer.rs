@@ -52,6 +52,7 @@ fn plain_binary(c: &mut Context, f: Binary, allowed: &[Ty]) -> Result {
     Ok(())
 }
 
+#[allow(clippy::too_many_arguments)] // two switches and the operands of the instruction
 fn add_carry(c: &mut Context, ty: Ty, sub: bool, carry_in: bool, carry_out: bool, d: Reg, a: Reg, b: Reg) -> Result {
     let carry = c.carry()?;
     let (carry_in, carry_out) = (carry_in.then_some(carry), carry_out.then_some(carry));

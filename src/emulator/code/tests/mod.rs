@@ -46,7 +46,7 @@ pub(super) fn decoded(body: &str) -> Result<Decoded, ParseError> {
     // The text lives as long as the program, so that what is decoded can be handed around.
     let text: &'static str = around(body).leak();
     let source: &'static _ = Box::leak(Box::new(ptx::parse(text)?));
-    let around = Module::default().surroundings(&source)?;
+    let around = Module::default().surroundings(source)?;
     let mut entry = Entry::new(Names::new(around.symbols.clone()));
     let mut code = Code::default();
     declare(&source.entries[0], &around, &mut code, &mut entry)?;

@@ -151,10 +151,10 @@ fn to_float(format: Format, from: Ty, mods: Mods, value: Value) -> u64 {
             if format == F64 {
                 if v.is_nan() { 0xFFF8_0000_0000_0000 } else { v.to_bits() }
             } else if format == TF32 {
-                let bits = TF32.from_f64(v, mods.round, mods.sat);
+                let bits = TF32.encode_f64(v, mods.round, mods.sat);
                 return if mods.relu && v < 0.0 { 0 } else { bits << 13 };
             } else {
-                format.from_f64(v, mods.round, false)
+                format.encode_f64(v, mods.round, false)
             }
         }
     };
@@ -168,7 +168,7 @@ fn settle(format: Format, _from: Ty, mods: Mods, bits: u64) -> u64 {
     let nan = magnitude > format.infinity();
     let bits = if mods.ftz && format == F32 && magnitude < 1 << format.mantissa { bits & sign } else { bits };
     if mods.sat {
-        let one = format.from_f64(1.0, Round::Nearest, false);
+        let one = format.encode_f64(1.0, Round::Nearest, false);
         return if nan || bits & sign != 0 { 0 } else { bits.min(one) };
     }
     if mods.relu && !nan && bits & sign != 0 { 0 } else { bits }
@@ -179,7 +179,7 @@ fn unpack(to: Ty, from: Ty, mods: Mods, x: u64) -> Option<u64> {
     let source = if from == Ty::E4M3x2 { E4M3 } else { E5M2 };
     let (format, true) = half::format(to)? else { return None };
     let one = |byte: u64| {
-        let bits = format.from_f64(source.to_f64(byte & 0xFF), Round::Nearest, false);
+        let bits = format.encode_f64(source.to_f64(byte & 0xFF), Round::Nearest, false);
         settle(format, from, Mods { sat: false, ftz: false, ..mods }, bits)
     };
     Some(one(x) | one(x >> 8) << 16)
@@ -209,7 +209,7 @@ fn pack_slow(to: Ty, mods: Mods, a: &L32, b: &L32) -> Option<L32> {
     };
     let one = |x: u32| {
         // `.satfinite` clamps to the largest number; NaN stays NaN.
-        let bits = format.from_f64(f64::from(f32::from_bits(x)), mods.round, mods.sat);
+        let bits = format.encode_f64(f64::from(f32::from_bits(x)), mods.round, mods.sat);
         settle(format, Ty::F32, Mods { sat: false, ftz: false, ..mods }, bits) as u32
     };
     Some(map2(a, b, |x, y| one(x) << width | one(y)))

@@ -94,7 +94,7 @@ fn each(a: &L32, g: impl Fn(u32) -> u32) -> L32 {
 }
 
 fn exact1(mods: Mods, _: u32, value: f64) -> u32 {
-    F32.from_f64(value, mods.round, false) as u32
+    F32.encode_f64(value, mods.round, false) as u32
 }
 
 /// `d = f(a, b)` of f32.
@@ -167,7 +167,7 @@ fn binary_slow(op: Binary, mods: Mods, a: &L32, b: &L32) -> Option<L32> {
             Binary::Min => return finish(mods, min(x, y, mods.nan)),
             _ => round::div_odd(u, v),
         };
-        finish(mods, F32.from_f64(exact, mods.round, false) as u32)
+        finish(mods, F32.encode_f64(exact, mods.round, false) as u32)
     }))
 }
 
@@ -194,7 +194,7 @@ pub(crate) fn ternary(op: Ternary, mods: Mods, a: &L32, b: &L32, c: &L32) -> Opt
 fn fma_slow(mods: Mods, a: &L32, b: &L32, c: &L32) -> L32 {
     map3(a, b, c, |x, y, z| {
         let [x, y, z] = [x, y, z].map(|v| f64::from(f(flush_if(mods.ftz, v))));
-        finish(mods, F32.from_f64(sum(x * y, z, mods.round), mods.round, false) as u32)
+        finish(mods, F32.encode_f64(sum(x * y, z, mods.round), mods.round, false) as u32)
     })
 }
 

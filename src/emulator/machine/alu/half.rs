@@ -56,7 +56,7 @@ fn value(format: Format, bits: u32) -> f64 {
 }
 
 fn finish(format: Format, mods: Mods, exact: f64) -> u32 {
-    settle(format, mods, format.from_f64(exact, Round::Nearest, false) as u32)
+    settle(format, mods, format.encode_f64(exact, Round::Nearest, false) as u32)
 }
 
 /// The modifiers that act on a result.
@@ -68,7 +68,7 @@ fn settle(format: Format, mods: Mods, bits: u32) -> u32 {
         return if nan || v <= 0.0 {
             0
         } else if v > 1.0 {
-            format.from_f64(1.0, Round::Nearest, false) as u32
+            format.encode_f64(1.0, Round::Nearest, false) as u32
         } else {
             bits
         };
@@ -253,7 +253,11 @@ mod tests {
             state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             let [x, y, z] = [state >> 16, state >> 32, state >> 48].map(|s| s as u32 & 0xFFFF);
             let exact = round::fma_odd(value(F16, x), value(F16, y), value(F16, z));
-            assert_eq!(u64::from(fma_f16(x, y, z)), F16.from_f64(exact, Round::Nearest, false), "{x:#x} {y:#x} {z:#x}");
+            assert_eq!(
+                u64::from(fma_f16(x, y, z)),
+                F16.encode_f64(exact, Round::Nearest, false),
+                "{x:#x} {y:#x} {z:#x}"
+            );
         }
     }
 }

@@ -103,7 +103,7 @@ impl Format {
     }
 
     /// Rounds a number to this format. NaN becomes the format's NaN.
-    pub fn from_f64(self, value: f64, mode: Round, saturate: bool) -> u64 {
+    pub fn encode_f64(self, value: f64, mode: Round, saturate: bool) -> u64 {
         if value.is_nan() {
             return self.nan;
         }
@@ -214,7 +214,7 @@ mod tests {
                 assert!(value == peer(bits) || value.is_nan() && peer(bits).is_nan(), "{bits:#x}");
                 if !value.is_nan() {
                     for mode in [Round::Nearest, Round::Zero, Round::Up, Round::Down, Round::NearestAway] {
-                        assert_eq!(format.from_f64(value, mode, false), u64::from(bits));
+                        assert_eq!(format.encode_f64(value, mode, false), u64::from(bits));
                     }
                 }
             }
@@ -228,9 +228,9 @@ mod tests {
             state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             let wide =
                 f64::from_bits((state >> 2) & 0x000F_FFFF_FFFF_FFFF | (state % 400 + 823) << 52 | state & 1 << 63);
-            assert_eq!(F32.from_f64(wide, Round::Nearest, false) as u32, (wide as f32).to_bits(), "{wide:e}");
-            let down = f32::from_bits(F32.from_f64(wide, Round::Down, false) as u32);
-            let up = f32::from_bits(F32.from_f64(wide, Round::Up, false) as u32);
+            assert_eq!(F32.encode_f64(wide, Round::Nearest, false) as u32, (wide as f32).to_bits(), "{wide:e}");
+            let down = f32::from_bits(F32.encode_f64(wide, Round::Down, false) as u32);
+            let up = f32::from_bits(F32.encode_f64(wide, Round::Up, false) as u32);
             assert!(f64::from(down) <= wide && wide <= f64::from(up));
             assert!(down == up || down.next_up() == up, "{wide:e}");
         }
@@ -238,32 +238,32 @@ mod tests {
 
     #[test]
     fn ends_of_the_range() {
-        assert_eq!(F16.from_f64(65519.9, Round::Nearest, false), 0x7BFF);
-        assert_eq!(F16.from_f64(65520.0, Round::Nearest, false), 0x7C00);
-        assert_eq!(F16.from_f64(65520.0, Round::Nearest, true), 0x7BFF);
-        assert_eq!(F16.from_f64(1e9, Round::Zero, false), 0x7BFF);
-        assert_eq!(F16.from_f64(-1e9, Round::Up, false), 0xFBFF);
-        assert_eq!(F16.from_f64(2f64.powi(-25), Round::Nearest, false), 0);
-        assert_eq!(F16.from_f64(2f64.powi(-25) * 1.0001, Round::Nearest, false), 1);
-        assert_eq!(F16.from_f64(1e-300, Round::Up, false), 1);
-        assert_eq!(F16.from_f64(-1e-300, Round::Up, false), 0x8000);
-        assert_eq!(E4M3.from_f64(448.0, Round::Nearest, true), 0x7E);
-        assert_eq!(E4M3.from_f64(1e9, Round::Nearest, true), 0x7E);
+        assert_eq!(F16.encode_f64(65519.9, Round::Nearest, false), 0x7BFF);
+        assert_eq!(F16.encode_f64(65520.0, Round::Nearest, false), 0x7C00);
+        assert_eq!(F16.encode_f64(65520.0, Round::Nearest, true), 0x7BFF);
+        assert_eq!(F16.encode_f64(1e9, Round::Zero, false), 0x7BFF);
+        assert_eq!(F16.encode_f64(-1e9, Round::Up, false), 0xFBFF);
+        assert_eq!(F16.encode_f64(2f64.powi(-25), Round::Nearest, false), 0);
+        assert_eq!(F16.encode_f64(2f64.powi(-25) * 1.0001, Round::Nearest, false), 1);
+        assert_eq!(F16.encode_f64(1e-300, Round::Up, false), 1);
+        assert_eq!(F16.encode_f64(-1e-300, Round::Up, false), 0x8000);
+        assert_eq!(E4M3.encode_f64(448.0, Round::Nearest, true), 0x7E);
+        assert_eq!(E4M3.encode_f64(1e9, Round::Nearest, true), 0x7E);
         assert_eq!(E4M3.to_f64(0x7E), 448.0);
-        assert_eq!(E4M3.from_f64(-0.001953125, Round::Nearest, true), 0x81);
-        assert_eq!(E5M2.from_f64(1e9, Round::Nearest, true), 0x7B);
+        assert_eq!(E4M3.encode_f64(-0.001953125, Round::Nearest, true), 0x81);
+        assert_eq!(E5M2.encode_f64(1e9, Round::Nearest, true), 0x7B);
         assert_eq!(E5M2.to_f64(0x7B), 57344.0);
     }
 
     #[test]
     fn odd_results_keep_what_was_lost() {
         // 1 + 2^-60 is just above 1: rounding up must see it.
-        assert_eq!(F32.from_f64(add_odd(1.0, 2f64.powi(-60)), Round::Up, false), 0x3F80_0001);
-        assert_eq!(F32.from_f64(add_odd(1.0, -2f64.powi(-60)), Round::Zero, false), 0x3F7F_FFFF);
-        assert_eq!(F32.from_f64(div_odd(1.0, 3.0), Round::Down, false), 0x3EAA_AAAA);
-        assert_eq!(F32.from_f64(div_odd(1.0, 3.0), Round::Up, false), 0x3EAA_AAAB);
-        assert_eq!(F32.from_f64(div_odd(-1.0, 3.0), Round::Down, false), 0xBEAA_AAAB);
-        assert_eq!(F32.from_f64(sqrt_odd(2.0), Round::Down, false), 0x3FB5_04F3);
-        assert_eq!(F32.from_f64(sqrt_odd(2.0), Round::Up, false), 0x3FB5_04F4);
+        assert_eq!(F32.encode_f64(add_odd(1.0, 2f64.powi(-60)), Round::Up, false), 0x3F80_0001);
+        assert_eq!(F32.encode_f64(add_odd(1.0, -2f64.powi(-60)), Round::Zero, false), 0x3F7F_FFFF);
+        assert_eq!(F32.encode_f64(div_odd(1.0, 3.0), Round::Down, false), 0x3EAA_AAAA);
+        assert_eq!(F32.encode_f64(div_odd(1.0, 3.0), Round::Up, false), 0x3EAA_AAAB);
+        assert_eq!(F32.encode_f64(div_odd(-1.0, 3.0), Round::Down, false), 0xBEAA_AAAB);
+        assert_eq!(F32.encode_f64(sqrt_odd(2.0), Round::Down, false), 0x3FB5_04F3);
+        assert_eq!(F32.encode_f64(sqrt_odd(2.0), Round::Up, false), 0x3FB5_04F4);
     }
 }

@@ -380,6 +380,7 @@ pub(crate) fn prmt_mode(r: &mut Registers, mode: PrmtMode, d: Reg, [a, b, c]: [R
 }
 
 /// Addition or subtraction with the carry flag, a predicate: in, out, or both. Subtraction's flag is the borrow.
+#[allow(clippy::too_many_arguments)] // the instruction's operands
 pub(crate) fn add_carry(
     r: &mut Registers,
     ty: Ty,
@@ -443,11 +444,11 @@ fn addresses_body(r: &Registers, base: Reg, wide: bool, offset: i64, active: u32
         }
     }
     let (mut low, mut high, mut bits) = (u64::MAX, 0, 0);
-    for i in 0..32 {
+    for (i, &at) in out.iter().enumerate() {
         let on = active >> i & 1 == 1;
-        low = low.min(if on { out[i] } else { u64::MAX });
-        high = high.max(if on { out[i] } else { 0 });
-        bits |= if on { out[i] } else { 0 };
+        low = low.min(if on { at } else { u64::MAX });
+        high = high.max(if on { at } else { 0 });
+        bits |= if on { at } else { 0 };
     }
     [low, high, bits]
 }
