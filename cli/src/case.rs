@@ -11,7 +11,7 @@ use halfbyte::op::{
 };
 use halfbyte::plan::gemm_s8::{self, GemmS8Plan, GemmS8Problem, Output};
 use halfbyte::reference::{
-    Comparison, Expected, LinearProblem, Mismatch, exact, oracles, relative_rms, sample::Sample,
+    Comparison, Expected, LinearProblem, Mismatch, exact, oracles, product, relative_rms, sample::Sample,
 };
 use halfbyte::{Error, Result};
 
@@ -151,7 +151,7 @@ impl Group {
         let bits = exact::linear(&problem)?;
         let unquantized = match &self.weights {
             Weights::Synthetic => None,
-            Weights::Real(_) => Some(product(&x, &values, bias.as_deref(), [m, n, k])),
+            Weights::Real(_) => Some(unquantized(&x, &values, bias.as_deref(), [m, n, k])?),
         };
         let sums = sums.unwrap_or_default();
         Ok(Prepared { x, weights, activations, bias, sums, bits, expected, unquantized, group: self })
@@ -232,7 +232,7 @@ impl Prepared {
         result
     }
 
-    fn quantize_rows<T: Number>(&self, place: &Place) -> Result<Ran> {
+    fn quantize_rows<T: InputElement + OutputElement>(&self, place: &Place) -> Result<Ran> {
         let Shape { m, k, .. } = self.group.shape;
         let stream = &place.stream;
         let ld = self.activations.ld();
@@ -323,13 +323,13 @@ impl Prepared {
         Ok((Comparison::same_integers(&stream.download(&d)?, &self.sums, n)?, took))
     }
 
-    fn linear<T: Number>(&self, place: &Place) -> Result<Ran> {
+    fn linear<T: InputElement + OutputElement>(&self, place: &Place) -> Result<Ran> {
         let Shape { m, n, k, .. } = self.group.shape;
         let stream = &place.stream;
         let linear = Linear::new(stream, &self.weights, self.bias.as_deref())?;
         let plan = linear.plan::<T, T>(m)?;
         let x = stream.upload(&numbers::<T>(&self.x))?;
-        let mut out = stream.upload(&vec![T::of(f32::NAN); m * n])?;
+        let mut out = stream.upload(&vec![T::from_f32(f32::NAN); m * n])?;
         let mut scratch = stream.alloc::<u8>(plan.scratch_bytes())?;
         let took = stream.time(|stream| {
             let args = LinearArgs {
@@ -367,44 +367,14 @@ fn kernel(plan: &GemmS8Plan) -> String {
 }
 
 /// `x · wᵀ + bias` of the numbers before they were quantized, in f64.
-fn product(x: &[f32], w: &[f32], bias: Option<&[f32]>, [m, n, k]: [usize; 3]) -> Vec<f64> {
-    if k == 0 {
-        return vec![0.0; m * n];
+fn unquantized(x: &[f32], w: &[f32], bias: Option<&[f32]>, [m, n, k]: [usize; 3]) -> Result<Vec<f64>> {
+    let mut sums = product(x, w, (m, n, k))?;
+    if let Some(bias) = bias {
+        sums.chunks_mut(n.max(1)).flat_map(|row| row.iter_mut().zip(bias)).for_each(|(sum, &b)| *sum += f64::from(b));
     }
-    let rows = x.chunks_exact(k);
-    rows.flat_map(|x| {
-        w.chunks_exact(k).enumerate().map(move |(column, w)| {
-            let sum: f64 = x.iter().zip(w).map(|(&x, &w)| f64::from(x) * f64::from(w)).sum();
-            sum + bias.map_or(0.0, |bias| f64::from(bias[column]))
-        })
-    })
-    .collect()
+    Ok(sums)
 }
 
-fn numbers<T: Number>(values: &[f32]) -> Vec<T> {
-    values.iter().map(|&value| T::of(value)).collect()
-}
-
-/// A float that a layer both reads and writes.
-trait Number: InputElement + OutputElement {
-    /// The nearest one.
-    fn of(value: f32) -> Self;
-}
-
-impl Number for f32 {
-    fn of(value: f32) -> f32 {
-        value
-    }
-}
-
-impl Number for f16 {
-    fn of(value: f32) -> f16 {
-        f16::from_f32(value)
-    }
-}
-
-impl Number for bf16 {
-    fn of(value: f32) -> bf16 {
-        bf16::from_f32(value)
-    }
+fn numbers<T: InputElement + OutputElement>(values: &[f32]) -> Vec<T> {
+    values.iter().map(|&value| T::from_f32(value)).collect()
 }

@@ -70,18 +70,23 @@ mod sealed {
     impl Sealed for half::bf16 {}
 }
 
-/// A floating type that quantizers read: `f32`, `f16` or `bf16`. Every value of each is exactly an `f32`.
+/// A floating type of activations and outputs: `f32`, `f16` or `bf16`. Every value of each is exactly an `f32`.
 pub trait Float: sealed::Sealed + Copy {
     /// The type's name as a value.
     const DTYPE: DType;
     /// The same number as an `f32`, exactly.
     fn to_f32(self) -> f32;
+    /// The nearest number to an `f32`, ties to even; beyond the range, infinity.
+    fn from_f32(value: f32) -> Self;
 }
 
 impl Float for f32 {
     const DTYPE: DType = DType::F32;
     fn to_f32(self) -> f32 {
         self
+    }
+    fn from_f32(value: f32) -> f32 {
+        value
     }
 }
 
@@ -90,11 +95,17 @@ impl Float for f16 {
     fn to_f32(self) -> f32 {
         f16::to_f32(self)
     }
+    fn from_f32(value: f32) -> f16 {
+        f16::from_f32(value)
+    }
 }
 
 impl Float for bf16 {
     const DTYPE: DType = DType::Bf16;
     fn to_f32(self) -> f32 {
         bf16::to_f32(self)
+    }
+    fn from_f32(value: f32) -> bf16 {
+        bf16::from_f32(value)
     }
 }

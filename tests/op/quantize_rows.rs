@@ -12,27 +12,6 @@ use super::Tally;
 use super::case::{Place, guards_hold, is_aligned, poison};
 use crate::support::devices;
 
-/// A float from an f32.
-trait Real: InputElement + PartialEq {
-    fn from_f32(value: f32) -> Self;
-}
-
-impl Real for f32 {
-    fn from_f32(value: f32) -> f32 {
-        value
-    }
-}
-impl Real for f16 {
-    fn from_f32(value: f32) -> f16 {
-        f16::from_f32(value)
-    }
-}
-impl Real for bf16 {
-    fn from_f32(value: f32) -> bf16 {
-        bf16::from_f32(value)
-    }
-}
-
 struct Rows<T> {
     name: String,
     rows: usize,
@@ -40,7 +19,7 @@ struct Rows<T> {
     values: Vec<T>,
 }
 
-impl<T: Real> Rows<T> {
+impl<T: InputElement + PartialEq> Rows<T> {
     fn random(rows: usize, cols: usize) -> Rows<T> {
         let name = format!("quantize {rows}x{cols} {}", T::INPUT);
         let values = Sample::new(&name).matrix(rows, cols).into_iter().map(T::from_f32).collect();
@@ -106,7 +85,7 @@ fn places<T>(rows: usize, cols: usize) -> [Place; 2] {
     ]
 }
 
-fn every_plan<T: Real>(rows: &Rows<T>, tally: &mut Tally, only: usize) {
+fn every_plan<T: InputElement + PartialEq>(rows: &Rows<T>, tally: &mut Tally, only: usize) {
     for device in devices().iter().take(only) {
         let (op, stream) = on(device);
         let problem = *op.plan::<T>(rows.rows, rows.cols).unwrap().problem();
@@ -158,7 +137,7 @@ fn every_width_follows_the_rule() {
 /// Ties, zeros of both signs, subnormals, the largest numbers, and rows that are not finite.
 #[test]
 fn special_values_follow_the_rule() {
-    fn rows<T: Real>(name: &str, max: f32, tiny: f32) -> Rows<T> {
+    fn rows<T: InputElement + PartialEq>(name: &str, max: f32, tiny: f32) -> Rows<T> {
         let cols = 40;
         let fill = |first: f32, rest: &dyn Fn(usize) -> f32| -> Vec<f32> {
             std::iter::once(first).chain((1..cols).map(rest)).collect()
