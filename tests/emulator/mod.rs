@@ -7,6 +7,7 @@ mod faults;
 mod float;
 mod grid;
 mod harness;
+mod hostile;
 mod integer;
 mod memory;
 mod tensor;

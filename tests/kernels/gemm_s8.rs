@@ -1,7 +1,7 @@
 //! Every tile of the int8 product against plain loops: ragged shapes, all outputs, leading dimensions, slices of K.
 
 use half::{bf16, f16};
-use halfbyte::emulator::{Arch, AsyncOrder, Counters, Fill, MachineOptions, Swizzle, TensorMap, TensorMapDtype};
+use halfbyte::emulator::{Arch, AsyncOrder, Counters, Fill, MachineOptions, Simd, Swizzle, TensorMap, TensorMapDtype};
 use halfbyte::manifest::Entry;
 
 use super::{Arg, Bench, Random, UNTOUCHED, bytes_of};
@@ -235,6 +235,25 @@ fn copies_may_land_at_any_time() {
         }
         let bench = Bench::with(MachineOptions { async_order, ..MachineOptions::new(Arch::Sm90a) });
         Case { out: Out::F16, ..Case::new(WGMMA, (130, 72, 1200)) }.check(&bench, false);
+    }
+}
+
+/// Each of these compares every byte with the same expected values, so all give the same bits.
+#[test]
+fn neither_vector_instructions_nor_threads_change_a_bit() {
+    for simd in [Simd::Portable, Simd::Avx2, Simd::Avx512] {
+        for threads in [1, 2] {
+            let options =
+                |arch| MachineOptions { simd: Some(simd), threads: Some(threads), ..MachineOptions::new(arch) };
+            let mma = Bench::with(options(Arch::Sm80));
+            let wgmma = Bench::with(options(Arch::Sm90a));
+            for out in [Out::F16, Out::S32] {
+                let case = Case { out, bias: true, ..Case::new(MMA[0], (200, 150, 333)) };
+                case.check(&mma, false);
+                Case { entry: WGMMA, ..case }.check(&wgmma, false);
+            }
+            Case { split: 3, out: Out::F32, ..Case::new(MMA[2], (20, 150, 1000)) }.check(&mma, false);
+        }
     }
 }
 

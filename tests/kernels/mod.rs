@@ -12,10 +12,26 @@ use std::path::Path;
 
 use halfbyte::emulator::{Arch, Counters, LaunchConfig, Machine, MachineOptions, Module};
 use halfbyte::kernels;
-use halfbyte::manifest::{Entry, Field, Target};
+use halfbyte::manifest::{Entry, Field, ROWS, Target};
 
 /// Byte that memory holds before a kernel writes it.
 const UNTOUCHED: u8 = 0xEE;
+
+/// Bytes of host memory that a running block may take.
+const BLOCK_BYTES: u64 = 4 << 20;
+
+#[test]
+fn a_running_block_takes_at_most_4_mb() {
+    let bench = Bench::new(Arch::Sm90a);
+    let mut most = (0, "");
+    for row in ROWS {
+        let config = LaunchConfig { shared_bytes: row.shared_bytes, ..LaunchConfig::linear(1, row.threads) };
+        let bytes = bench.machine.block_bytes(&bench.modules[row.source], row.symbol, &config).unwrap();
+        assert!((u64::from(row.shared_bytes)..=BLOCK_BYTES).contains(&bytes), "{}: {bytes}", row.symbol);
+        most = most.max((bytes, row.symbol));
+    }
+    println!("the largest block is {} KiB, of {}", most.0 >> 10, most.1);
+}
 
 /// A modelled device with the modules of every kernel that it runs.
 struct Bench {
@@ -66,7 +82,12 @@ impl Bench {
         let config =
             LaunchConfig { grid: [grid, 1, 1], block: [row.threads, 1, 1], cluster: [1; 3], shared_bytes, count };
         let module = &self.modules[row.source];
-        self.machine.launch(module, row.symbol, &config, &block(entry, args)).unwrap_or_else(|e| panic!("{e}"))
+        let counters =
+            self.machine.launch(module, row.symbol, &config, &block(entry, args)).unwrap_or_else(|e| panic!("{e}"));
+        // Copies under way included.
+        let bytes = counters.block_bytes;
+        assert!((1..=BLOCK_BYTES).contains(&bytes), "{}: a block took {bytes} bytes", row.symbol);
+        counters
     }
 }
 

@@ -35,6 +35,9 @@ pub(crate) struct PendingBulk {
     mbar: u32,
 }
 
+/// Copies pending at most, as for `cp.async`.
+const MOST: usize = 4096;
+
 /// The bulk copies that one block has under way, oldest first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BulkQueue {
@@ -134,6 +137,16 @@ impl BulkQueue {
     /// The copy issued last, if it is under way.
     pub(crate) fn last(&self) -> Option<&PendingBulk> {
         self.pending.back()
+    }
+
+    /// More copies under way than the queue is to hold: the oldest should land.
+    pub(crate) fn full(&self) -> bool {
+        self.pending.len() > MOST
+    }
+
+    /// Bytes of host memory that it has come to.
+    pub(crate) fn bytes(&self) -> usize {
+        self.pending.capacity() * size_of::<PendingBulk>()
     }
 
     /// Copies under way.

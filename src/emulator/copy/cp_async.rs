@@ -53,6 +53,10 @@ pub(crate) struct CpAsyncQueue {
     arrivals: usize,
 }
 
+/// Instructions whose copies are pending at most: a kernel that never waits must not take the host's memory. Far more
+/// than a ring of stages has; beyond it the oldest land, as they may at any time.
+const MOST: usize = 512;
+
 /// The lanes of a mask, in order.
 fn each(mask: u32) -> impl Iterator<Item = usize> {
     (0..32).filter(move |lane| mask >> lane & 1 == 1)
@@ -189,6 +193,24 @@ impl CpAsyncQueue {
             }
         }
         Ok(any)
+    }
+
+    /// Lands the oldest while there are more than the queue is to hold.
+    ///
+    /// # Errors
+    /// As [`CpAsyncQueue::wait_group`], and the mbarrier's own.
+    pub(crate) fn relieve(&mut self, shared: &mut [u8], global: &impl GlobalMemory) -> Result<(), Problem> {
+        while self.pending.len() > MOST
+            && let Some(p) = self.pending.pop_front()
+        {
+            land_part(&p, p.lanes, &mut self.arrivals, shared, global)?;
+        }
+        Ok(())
+    }
+
+    /// Bytes of host memory that it has come to.
+    pub(crate) fn bytes(&self) -> usize {
+        self.pending.capacity() * size_of::<Pending>()
     }
 
     /// Lands, oldest first, the lanes that `due` names of each.

@@ -290,7 +290,8 @@ impl Run<'_> {
             Place::Local => {
                 let stride = u64::from(self.launch.code.local_bytes).next_multiple_of(16);
                 let first = u64::from(self.warp.index) * 32;
-                let moved: [u64; 32] = std::array::from_fn(|i| at[i].wrapping_sub(base) + (first + i as u64) * stride);
+                let moved: [u64; 32] =
+                    std::array::from_fn(|i| at[i].wrapping_sub(base).wrapping_add((first + i as u64) * stride));
                 move_lanes::<STORE, _>(regs, &mut self.cta.local, shape, &moved, 0, active)
             }
         };

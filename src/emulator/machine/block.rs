@@ -4,7 +4,7 @@ use super::super::copy::mbarrier;
 use super::super::fault::{Fault, FaultKind};
 use super::counters::Tally;
 use super::cta::Cta;
-use super::interpret::Stop;
+use super::interpret::{SLICE, Stop};
 use super::run::{Launch, Run, site};
 use super::tensor::report;
 use super::warp::{State, Warp};
@@ -42,7 +42,9 @@ impl Block {
             cta.shared = Bytes::new(launch.total_shared as usize, 0xFF);
         }
         let local = launch.code.local_bytes.next_multiple_of(16) as usize * threads.next_multiple_of(32) as usize;
-        if cta.local.len() != local {
+        if cta.local.len() == local {
+            cta.local.fill(0xFF);
+        } else {
             cta.local = Bytes::new(local, 0xFF);
         }
         cta.barriers = Default::default();
@@ -55,8 +57,9 @@ impl Block {
         }
     }
 
-    /// Runs the block until it is done or others should have a turn.
-    pub fn turn(&mut self, launch: &Launch<'_>, tally: &mut Tally) -> Result<Turn, Fault> {
+    /// Runs the block until it is done, others should have a turn, or it has run `allowance` instructions.
+    pub fn turn(&mut self, launch: &Launch<'_>, tally: &mut Tally, allowance: u64) -> Result<Turn, Fault> {
+        let end = tally.warp_instructions.saturating_add(allowance);
         for _ in 0..ROUNDS {
             let (mut alive, mut moved, mut spinning) = (false, false, false);
             for i in 0..self.warps.len() {
@@ -68,7 +71,11 @@ impl Block {
                 warp.retry(|state| matches!(state, State::Mbarrier { .. }));
                 let before = warp.steps;
                 let mut run = Run { launch, cta: &mut self.cta, warp, tally, pc: 0, mask: 0 };
-                match run.warp()? {
+                let left = end.saturating_sub(run.tally.warp_instructions);
+                if left == 0 {
+                    return Ok(Turn::Unfinished);
+                }
+                match run.warp(SLICE.min(left))? {
                     Stop::Spinning => spinning = true,
                     Stop::Done | Stop::Blocked | Stop::Slice => moved |= warp.steps != before,
                 }
@@ -79,6 +86,7 @@ impl Block {
             }
             if !alive {
                 tally.blocks += 1;
+                tally.block_bytes = tally.block_bytes.max(self.bytes());
                 return Ok(Turn::Finished);
             }
             if !moved && !self.land(launch)? {
@@ -192,9 +200,16 @@ impl Block {
     }
 
     /// Where the block stands, for the report of a kernel that does not end.
-    pub fn place(&self, launch: &Launch<'_>) -> Option<super::super::fault::Site> {
-        let warp = self.warps.iter().find(|warp| warp.live != 0)?;
-        let fragment = warp.fragments.first()?;
-        Some(site(launch.code, fragment.pc, self.cta.index, warp.index, fragment.mask))
+    pub fn place(&self, launch: &Launch<'_>) -> super::super::fault::Site {
+        let stands = |warp: &Warp| warp.fragments.first().map(|f| (f.pc, warp.index, f.mask));
+        let (pc, warp, lanes) = self.warps.iter().find_map(stands).unwrap_or((0, 0, 0));
+        site(launch.code, pc, self.cta.index, warp, lanes)
+    }
+
+    /// Bytes of host memory that the block's state takes: registers, shared and local memory, and the queues at the
+    /// longest that they have been.
+    fn bytes(&self) -> u64 {
+        let warps: usize = self.warps.iter().map(Warp::bytes).sum();
+        (size_of::<Block>() + warps + self.cta.bytes()) as u64
     }
 }

@@ -56,6 +56,8 @@ pub struct Counters {
     pub warp_instructions: u64,
     /// Times that a block's threads met at a barrier.
     pub barriers: u64,
+    /// Bytes of host memory that one block's state took at most: registers, shared and local memory, queues.
+    pub block_bytes: u64,
     /// Per instruction that ran, in the order of the PTX text.
     pub instructions: Vec<InstructionCount>,
 }
@@ -121,6 +123,8 @@ pub(crate) struct Tally {
     pub warp_instructions: u64,
     /// Barriers completed.
     pub barriers: u64,
+    /// The largest state of a block that ended, in bytes.
+    pub block_bytes: u64,
 }
 
 impl Tally {
@@ -134,6 +138,7 @@ impl Tally {
         self.blocks += other.blocks;
         self.warp_instructions += other.warp_instructions;
         self.barriers += other.barriers;
+        self.block_bytes = self.block_bytes.max(other.block_bytes);
         self.counts.iter_mut().zip(&other.counts).for_each(|(a, b)| a.add(b));
     }
 
@@ -150,6 +155,7 @@ impl Tally {
             blocks: self.blocks,
             warp_instructions: self.warp_instructions,
             barriers: self.barriers,
+            block_bytes: self.block_bytes,
             instructions: instructions.collect(),
         }
     }

@@ -74,3 +74,10 @@ pub(crate) struct Cta {
     /// Bulk and tensor copies under way.
     pub bulk: BulkQueue,
 }
+
+impl Cta {
+    /// Bytes of host memory behind it.
+    pub fn bytes(&self) -> usize {
+        self.shared.len() + self.local.len() + self.bulk.bytes()
+    }
+}

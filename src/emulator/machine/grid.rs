@@ -9,6 +9,14 @@ use super::block::{Block, Turn};
 use super::counters::Tally;
 use super::run::Launch;
 
+/// Host memory for the states of all blocks that exist at once. Only blocks with far more local memory or registers
+/// than a kernel has any use for come near it; then fewer exist at once than the device would have resident.
+const MAX_STATE: u64 = 2 << 30;
+/// Bytes of a new block's state whose setting up is as long as a warp instruction.
+const BYTES_A_STEP: u64 = 1024;
+/// Steps that a turn counts for, beside its instructions.
+const TURN_STEPS: u64 = 16;
+
 /// What workers share.
 struct Shared<'a> {
     launch: &'a Launch<'a>,
@@ -43,9 +51,11 @@ pub(crate) fn run(
     workers: usize,
     count: bool,
 ) -> Result<Tally, Fault> {
+    let fit = usize::try_from(MAX_STATE / launch.state_bytes().max(1)).unwrap_or(usize::MAX).max(1);
+    let workers = workers.min(fit);
     let shared = Shared {
         launch,
-        resident: resident.max(1) as usize,
+        resident: (resident.max(1) as usize).min(fit),
         step_limit,
         steps: AtomicU64::new(0),
         stopped: AtomicBool::new(false),
@@ -80,16 +90,19 @@ impl Shared<'_> {
         let mut spare = None;
         while let Some(mut block) = self.take(&mut spare) {
             let before = tally.warp_instructions;
-            let turn = block.turn(self.launch, &mut tally);
-            let ran = tally.warp_instructions - before;
-            let steps = self.steps.fetch_add(ran, Ordering::Relaxed) + ran;
+            // One more than what is left, so that whoever runs that long is over the limit.
+            let left = self.step_limit.saturating_sub(self.steps.load(Ordering::Relaxed)).saturating_add(1);
+            let turn = block.turn(self.launch, &mut tally, left);
+            let ran = tally.warp_instructions - before + TURN_STEPS;
+            let steps = self.steps.fetch_add(ran, Ordering::Relaxed).saturating_add(ran);
             let mut queue = self.lock();
             queue.running -= 1;
+            let more = turn == Ok(Turn::Unfinished) || queue.next < self.launch.blocks();
             match turn {
-                Ok(Turn::Finished) => spare = Some(block),
-                Ok(Turn::Unfinished) if steps > self.step_limit => self.stop(&mut queue, endless(self, &block, steps)),
-                Ok(Turn::Unfinished) => queue.parked.push_back(block),
                 Err(fault) => self.stop(&mut queue, fault),
+                Ok(_) if more && steps > self.step_limit => self.stop(&mut queue, endless(self, &block, steps)),
+                Ok(Turn::Finished) => spare = Some(block),
+                Ok(Turn::Unfinished) => queue.parked.push_back(block),
             }
             self.changed.notify_all();
         }
@@ -116,6 +129,7 @@ impl Shared<'_> {
                 queue.running += 1;
                 queue.took_new = true;
                 drop(queue);
+                self.steps.fetch_add(self.launch.state_bytes() / BYTES_A_STEP, Ordering::Relaxed);
                 let mut block = spare.take().unwrap_or_default();
                 block.start(self.launch, index);
                 return Some(block);
@@ -136,10 +150,10 @@ impl Shared<'_> {
 #[cold]
 fn endless(shared: &Shared<'_>, block: &Block, steps: u64) -> Fault {
     let text = format!(
-        "the kernel does not end: {steps} warp instructions have run, the limit is {} (a block that stands here goes on)",
+        "the kernel does not end: it has run {steps} steps, the limit is {} (the block that ran last stands here)",
         shared.step_limit
     );
     let mut fault = Fault::new(FaultKind::StepLimit, text);
-    fault.site = block.place(shared.launch).map(Box::new);
+    fault.site = Some(Box::new(block.place(shared.launch)));
     fault
 }

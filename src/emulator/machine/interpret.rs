@@ -9,7 +9,7 @@ use super::run::Run;
 use super::warp::{Fragment, State};
 
 /// Warp instructions that one warp runs at most before another of its block gets a turn.
-const SLICE: u64 = 1 << 16;
+pub(super) const SLICE: u64 = 1 << 16;
 /// Backward branches in a row, each after a poll, that make a fragment a spinning one.
 const SPINS: u32 = 32;
 
@@ -47,9 +47,8 @@ pub(super) enum Flow {
 }
 
 impl Run<'_> {
-    /// Runs the warp until all its lanes wait, exit or have used up their slice.
-    pub fn warp(&mut self) -> Result<Stop, Fault> {
-        let mut budget = SLICE;
+    /// Runs the warp until all its lanes wait, exit or have used up this many instructions.
+    pub fn warp(&mut self, mut budget: u64) -> Result<Stop, Fault> {
         loop {
             let Some(fragment) = self.warp.take_ready() else {
                 if self.warp.fragments.is_empty() {

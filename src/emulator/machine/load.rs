@@ -51,7 +51,15 @@ impl Modules {
     }
 }
 
+/// Bytes of all variables of a module together: what the text asks for is not to take the host's memory.
+const MAX_VARIABLES: u64 = 2 << 30;
+
 fn place(module: &Module, memory: &GlobalMemory) -> Result<Loaded, Fault> {
+    let all = module.variables().iter().fold(0, |sum: u64, variable| sum.saturating_add(variable.bytes));
+    if all > MAX_VARIABLES {
+        let text = format!("the module's variables take {all} bytes, allowed are {MAX_VARIABLES}");
+        return Err(Fault::new(FaultKind::OutOfMemory, text));
+    }
     let const_base = match module.const_bytes() {
         0 => 0,
         bytes => zeroed(memory, bytes as usize, "constant bank")?,

@@ -186,17 +186,20 @@ impl GlobalMemory {
             let text = format!("cannot allocate {bytes} bytes for `{name}`: the host has no memory left");
             Fault::new(FaultKind::OutOfMemory, text)
         };
+        if bytes as u64 >= SHARED_WINDOW {
+            return Err(no_memory());
+        }
         let mut words: Vec<AtomicU64> = Vec::new();
         words.try_reserve_exact(count).map_err(|_| no_memory())?;
         words.resize_with(count, || AtomicU64::new(u64::MAX));
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
         let base = table.next.max(GLOBAL_FIRST);
-        let next =
-            base.checked_add(bytes as u64).and_then(|end| end.checked_add(GAP)).map(|end| end.next_multiple_of(ALIGN));
-        match next {
-            Some(next) if next < SHARED_WINDOW => table.next = next,
-            _ => return Err(no_memory()),
+        // Both are below the first window, so the sum is far from overflow.
+        let next = (base + bytes as u64 + GAP).next_multiple_of(ALIGN);
+        if next >= SHARED_WINDOW {
+            return Err(no_memory());
         }
+        table.next = next;
         let allocation = Allocation { base, len: bytes, name: name.into(), words: words.into_boxed_slice() };
         table.live.insert(base, Arc::new(allocation));
         Ok(base)
@@ -290,7 +293,7 @@ impl Snapshot {
             below.map(|a| (address - a.base, a)).map(|(offset, a)| (offset.saturating_sub(a.len as u64), offset, a));
         match (past, above) {
             (Some((0, offset, a)), _) if offset < a.len as u64 => {
-                let beyond = offset + bytes as u64 - a.len as u64;
+                let beyond = offset.saturating_add(bytes as u64).saturating_sub(a.len as u64);
                 format!("reaches {beyond} bytes past the end of `{}` ({} bytes)", a.name, a.len)
             }
             (Some((past, _, _)), Some(next)) if next.base - address < past => {
@@ -332,7 +335,10 @@ mod tests {
         assert!(text(a + 4094, 4).contains("reaches 2 bytes past the end of `weights`"));
         assert!(text(a - 8, 4).contains("8 bytes before the start of `weights`"));
         assert!(memory.find(u64::MAX, 4, "read").is_err());
-        assert!(memory.find(a, usize::MAX, "read").is_err());
+        assert!(memory.find(a, usize::MAX, "read").is_err() && memory.find(u64::MAX, usize::MAX, "read").is_err());
+        for bytes in [usize::MAX, usize::MAX - 4096, 1 << 60, SHARED_WINDOW as usize] {
+            assert_eq!(memory.alloc(bytes, "huge").err().unwrap().kind, FaultKind::OutOfMemory);
+        }
     }
 
     #[test]

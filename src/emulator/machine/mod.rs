@@ -33,6 +33,8 @@ use words::Bytes;
 
 /// Warp instructions after which a launch is taken for endless, unless the options say otherwise: minutes of running.
 const STEP_LIMIT: u64 = 20_000_000_000;
+/// Host threads at most.
+const MAX_WORKERS: usize = 256;
 
 /// How a [`Machine`] runs kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +47,8 @@ pub struct MachineOptions {
     pub simd: Option<Simd>,
     /// When asynchronous copies and products take effect.
     pub async_order: AsyncOrder,
-    /// Warp instructions after which a launch is ended with a fault.
+    /// Steps after which a launch is ended with a fault: one for each warp instruction, and some for each block that
+    /// starts and for each turn of one that waits, so that neither a huge grid nor a wait without end goes on for ever.
     pub step_limit: u64,
 }
 
@@ -184,11 +187,8 @@ impl Machine {
         config: &LaunchConfig,
         params: &[u8],
     ) -> Result<Counters, Fault> {
-        let Some(code) = module.entry(entry) else {
-            let known: Vec<&str> = module.entries().map(|code| code.name.as_str()).collect();
-            return Err(Fault::new(FaultKind::Launch, format!("no entry `{entry}` in the module; it has {known:?}")));
-        };
-        let total_shared = self.check(code, config, params)?;
+        let code = find(module, entry)?;
+        let total_shared = self.check(code, config, params.len())?;
         let loaded = self.modules.load(module, &self.memory)?;
         let mut block = Bytes::new(code.param_bytes as usize, 0);
         block.as_mut_slice().copy_from_slice(params);
@@ -214,16 +214,27 @@ impl Machine {
         Ok(tally.finish(code))
     }
 
+    /// Bytes of host memory that one block of such a launch takes while it runs: registers, shared and local memory.
+    /// [`Counters::block_bytes`] has what copies under way took too.
+    ///
+    /// # Errors
+    /// An entry that is not there, or a launch that does not fit it or the device.
+    pub fn block_bytes(&self, module: &Module, entry: &str, config: &LaunchConfig) -> Result<u64, Fault> {
+        let code = find(module, entry)?;
+        let shared = self.check(code, config, code.param_bytes as usize)?;
+        Ok(run::state_bytes(code, config.block.iter().product(), shared))
+    }
+
     fn workers(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        self.options.threads.unwrap_or_else(cores).max(1)
+        self.options.threads.unwrap_or_else(cores).clamp(1, MAX_WORKERS)
     }
 
     /// Checks a launch and returns its shared memory a block, static and dynamic.
-    fn check(&self, code: &Code, config: &LaunchConfig, params: &[u8]) -> Result<u32, Fault> {
+    fn check(&self, code: &Code, config: &LaunchConfig, params: usize) -> Result<u32, Fault> {
         let refuse = |text: String| Err(Fault::new(FaultKind::Launch, format!("kernel `{}`: {text}", code.name)));
         let LaunchConfig { grid, block, cluster, shared_bytes, .. } = *config;
-        let threads: u64 = block.iter().map(|n| u64::from(*n)).product();
+        let threads = volume(block);
         if block[2] > 64 || threads == 0 || threads > 1024 {
             return refuse(format!("a block of {block:?} threads; allowed are 1 to 1024, at most 64 in z"));
         }
@@ -231,7 +242,7 @@ impl Machine {
             return refuse(format!("a grid of {grid:?} blocks; allowed are 1 to [2147483647, 65535, 65535]"));
         }
         if let Some(max) = code.max_threads {
-            let most: u64 = max.iter().map(|n| u64::from(*n)).product();
+            let most = volume(max);
             if threads > most {
                 return refuse(format!("{threads} threads a block; it was compiled for at most {most}"));
             }
@@ -261,8 +272,8 @@ impl Machine {
                 ));
             }
         }
-        if params.len() != code.param_bytes as usize {
-            return refuse(format!("{} bytes of parameters; it takes {}", params.len(), code.param_bytes));
+        if params != code.param_bytes as usize {
+            return refuse(format!("{params} bytes of parameters; it takes {}", code.param_bytes));
         }
         Ok(total.unwrap_or(0))
     }
@@ -272,6 +283,18 @@ impl std::fmt::Debug for Machine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Machine").field("options", &self.options).field("simd", &self.simd()).finish_non_exhaustive()
     }
+}
+
+fn find<'m>(module: &'m Module, entry: &str) -> Result<&'m Code, Fault> {
+    module.entry(entry).ok_or_else(|| {
+        let known: Vec<&str> = module.entries().map(|code| code.name.as_str()).collect();
+        Fault::new(FaultKind::Launch, format!("no entry `{entry}` in the module; it has {known:?}"))
+    })
+}
+
+/// How many there are in three dimensions; more than fit 64 bits are as good as the most that do.
+fn volume(dims: [u32; 3]) -> u64 {
+    dims.iter().fold(1, |all: u64, n| all.saturating_mul(u64::from(*n)))
 }
 
 /// Worker threads; None when the host gives none, and the calling thread then works alone.

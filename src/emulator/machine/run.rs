@@ -2,7 +2,7 @@
 
 use super::super::arch::Arch;
 use super::super::fault::{Fault, FaultKind, Site};
-use super::super::ir::{Code, PredSrc, Reg};
+use super::super::ir::{Code, PredSrc, Reg, V32, V64};
 use super::super::simd::Level;
 use super::counters::{Count, Tally};
 use super::cta::Cta;
@@ -43,6 +43,11 @@ impl Launch<'_> {
     /// Threads of a block.
     pub fn threads(&self) -> u32 {
         self.block.iter().product()
+    }
+
+    /// Bytes of registers, shared and local memory of a block.
+    pub fn state_bytes(&self) -> u64 {
+        state_bytes(self.code, self.threads(), self.total_shared)
     }
 
     /// Blocks of the grid.
@@ -117,6 +122,14 @@ impl Run<'_> {
     pub fn unknown(&self) -> Fault {
         self.fault(FaultKind::Unsupported, "this form of the instruction is not supported".into(), 0)
     }
+}
+
+/// Bytes of registers, shared and local memory of a block of so many threads.
+pub(super) fn state_bytes(code: &Code, threads: u32, shared: u32) -> u64 {
+    let Code { num_r32, num_r64, num_pred, local_bytes, .. } = code;
+    let warp = num_r32 * size_of::<V32>() + num_r64 * size_of::<V64>() + num_pred * size_of::<u32>();
+    let threads = u64::from(threads.next_multiple_of(32));
+    threads / 32 * warp as u64 + threads * u64::from(local_bytes.next_multiple_of(16)) + u64::from(shared)
 }
 
 /// Where a warp stands.

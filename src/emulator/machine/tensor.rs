@@ -205,6 +205,7 @@ impl Run<'_> {
                         self.warp.copies.arrive(lane, narrow(at[lane]), noinc, self.cta.shared.as_mut_slice());
                     arrived.map_err(|p| self.problem(&p, active))?;
                 }
+                self.relieve_copies(active)?;
             }
             Op::TmaLoad { dims, dst, map, coords, mbar, multicast } => {
                 return self.tma(dims, dst, map, coords, mbar, multicast, active);
@@ -235,7 +236,7 @@ impl Run<'_> {
                 let regs = &self.warp.regs;
                 let issued = self.warp.products.issue(self.pc, op, self.warp.index, &regs.r32, &regs.r64, scale != 0);
                 issued.map_err(|p| self.problem(&p, active))?;
-                if self.lands_now() {
+                if self.lands_now() || self.warp.products.full() {
                     self.land_products(None)?;
                 }
             }
@@ -293,6 +294,7 @@ impl Run<'_> {
         };
         let issued = self.warp.copies.issue(active, copy, self.cta.shared.len(), &self.launch.memory);
         issued.map_err(|p| self.problem(&p, active))?;
+        self.relieve_copies(active)?;
         if !self.tally.counts.is_empty() {
             self.tally_shared(&dst, active, u64::from(size));
             let reading = (0..32).filter(|i| active >> i & 1 == 1 && taken(self, *i) > 0).fold(0u32, |m, i| m | 1 << i);
@@ -305,6 +307,11 @@ impl Run<'_> {
             landed.map_err(|p| self.problem(&p, active))?;
         }
         Ok(())
+    }
+
+    fn relieve_copies(&mut self, active: u32) -> Result<(), Fault> {
+        let landed = self.warp.copies.relieve(self.cta.shared.as_mut_slice(), &self.launch.memory);
+        landed.map_err(|p| self.problem(&p, active))
     }
 
     /// Lands `wgmma` products, oldest first: those that a wait asks for, or all.
@@ -339,6 +346,12 @@ impl Run<'_> {
         {
             let landed = copy.land(self.cta.shared.as_mut_slice(), &self.launch.memory);
             landed.map_err(|p| self.problem(&p, self.mask))?;
+        }
+        if self.cta.bulk.full()
+            && let Some(copy) = self.cta.bulk.take(0)
+        {
+            let landed = copy.land(self.cta.shared.as_mut_slice(), &self.launch.memory);
+            landed.map_err(|p| report(self.launch, &p, copy.inst, self.cta.index, copy.warp, 0))?;
         }
         Ok(())
     }

@@ -94,6 +94,14 @@ impl Warp {
         (self.cluster_arrived, self.polls, self.spins, self.steps) = (0, 0, 0, 0);
     }
 
+    /// Bytes of host memory that it takes.
+    pub fn bytes(&self) -> usize {
+        let Registers { r32, r64, pred } = &self.regs;
+        let registers = size_of_val(&r32[..]) + size_of_val(&r64[..]) + size_of_val(&pred[..]);
+        let fragments = self.fragments.capacity() * size_of::<Fragment>();
+        size_of::<Warp>() + registers + fragments + self.copies.bytes() + self.products.bytes()
+    }
+
     /// Takes out the fragment to run: of those that are ready the one lowest in the code, tired ones last.
     pub fn take_ready(&mut self) -> Option<Fragment> {
         if let [only] = self.fragments[..] {

@@ -38,6 +38,9 @@ pub(crate) struct PendingWgmma {
     scale_d: bool,
 }
 
+/// Products pending at most: a kernel that never waits must not take the host's memory.
+const MOST: usize = 256;
+
 /// The `wgmma` instructions that one warp has under way, oldest first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WgmmaQueue {
@@ -89,6 +92,16 @@ impl WgmmaQueue {
         let b = Descriptor::decode(uniform(r64.get(usize::from(op.b)), "descriptor of B")?)?;
         self.pending.push_back(PendingWgmma { inst, group: self.committed, row: 16 * (warp % 4), a, b, scale_d });
         Ok(())
+    }
+
+    /// More products under way than the queue is to hold: they should land, as they may at any time.
+    pub(crate) fn full(&self) -> bool {
+        self.pending.len() > MOST
+    }
+
+    /// Bytes of host memory that it has come to, captured registers included.
+    pub(crate) fn bytes(&self) -> usize {
+        self.pending.capacity() * (size_of::<PendingWgmma>() + size_of::<[V32; 4]>())
     }
 
     /// `wgmma.commit_group`.
