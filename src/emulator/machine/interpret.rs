@@ -274,6 +274,12 @@ impl Run<'_> {
                 self.store(space, ty, order, vec, wide_src, s, addr, active)?;
                 true
             }
+            // The two that make most of a product's time, when the whole warp is there.
+            Op::Mma(ref op) if active == self.warp.live && self.tally.counts.is_empty() => {
+                super::super::tensor::mma(level, &mut self.warp.regs.r32, op).map_err(|p| self.problem(&p, active))?;
+                true
+            }
+            Op::Ldmatrix { trans: false, num, d, addr } if active == u32::MAX && self.load_rows(addr, num, d) => true,
             Op::PredBin { op, d, a, b } => {
                 let lanes = alu::combine(op, self.lanes_of(a), self.lanes_of(b));
                 self.warp.regs.put_pred(d, lanes, active);

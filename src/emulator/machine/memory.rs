@@ -62,6 +62,13 @@ impl Allocation {
         (bytes <= self.len && offset <= (self.len - bytes) as u64).then_some(offset as usize)
     }
 
+    /// The 16 bytes at a multiple of 16; they must lie inside.
+    #[inline(always)]
+    pub fn chunk(&self, offset: usize) -> [u8; 16] {
+        let [low, high] = [self.words[offset / 8].load(Relaxed), self.words[offset / 8 + 1].load(Relaxed)];
+        (u128::from(high) << 64 | u128::from(low)).to_le_bytes()
+    }
+
     /// Copies bytes out; the range must lie inside.
     pub fn copy_out(&self, offset: usize, out: &mut [u8]) {
         if offset.is_multiple_of(8) {
@@ -271,6 +278,11 @@ impl Snapshot {
     /// Index of the last allocation that starts at or below an address.
     pub fn index_of(&self, address: u64) -> Option<usize> {
         self.allocations.partition_point(|a| a.base <= address).checked_sub(1)
+    }
+
+    /// The last allocation that starts at or below an address.
+    pub fn holding(&self, address: u64) -> Option<&Allocation> {
+        self.index_of(address).map(|index| &*self.allocations[index])
     }
 
     /// Copies bytes out of global memory; false when they are not all inside one allocation.

@@ -14,7 +14,9 @@ impl Run<'_> {
     #[inline(never)]
     pub(super) fn rare(&mut self, op: &Op, active: u32) -> Result<Flow, Fault> {
         match *op {
-            Op::Bfi { ty, d, a, b, pos, len } => alu::bfi(&mut self.warp.regs, ty, d, [a, b, pos, len], active),
+            Op::Bfi { ty, d, a, b, pos, len } => {
+                alu::bfi(self.launch.level, &mut self.warp.regs, ty, d, [a, b, pos, len], active)
+            }
             Op::AddCarry { ty, sub, d, a, b, carry_in, carry_out } => {
                 alu::add_carry(&mut self.warp.regs, ty, sub, d, a, b, [carry_in, carry_out], active);
             }

@@ -7,7 +7,7 @@ use super::super::ir::{Addr, MmaKind, Op, Pred, Reg, Space, V32};
 use super::super::tensor;
 use super::counters::{sectors, wavefronts};
 use super::interpret::Flow;
-use super::memory::{PARAM_WINDOW, SHARED_WINDOW, Snapshot, WINDOW};
+use super::memory::{Allocation, PARAM_WINDOW, SHARED_WINDOW, Snapshot, WINDOW};
 use super::run::{Launch, Run, site};
 use super::warp::State;
 
@@ -33,14 +33,15 @@ impl GlobalMemory for Snapshot {
         for lane in (0..32).filter(|lane| lanes >> lane & 1 == 1) {
             let (at, start, count) = (from[lane], to[lane] as usize, usize::from(bytes[lane]));
             let Some(out) = out.get_mut(start..start + count).filter(|out| !out.is_empty()) else { continue };
-            let mut place = last.and_then(|i: usize| self.allocations[i].offset(at, count));
-            if place.is_none() {
-                last = self.index_of(at);
-                place = last.and_then(|i| self.allocations[i].offset(at, count));
-            }
-            match (last, place) {
-                (Some(i), Some(offset)) => self.allocations[i].copy_out(offset, out),
-                _ => return Err(outside(self, at, count as u64).at_lane(lane)),
+            let inside = |a: &'_ &Allocation| a.offset(at, count).is_some();
+            let Some(allocation) = last.filter(inside).or_else(|| self.holding(at).filter(inside)) else {
+                return Err(outside(self, at, count as u64).at_lane(lane));
+            };
+            last = Some(allocation);
+            let offset = (at - allocation.base) as usize;
+            match out.first_chunk_mut::<16>() {
+                Some(chunk) if offset.is_multiple_of(16) => *chunk = allocation.chunk(offset),
+                _ => allocation.copy_out(offset, out),
             }
         }
         Ok(())
@@ -108,7 +109,7 @@ pub(super) fn report(launch: &Launch<'_>, problem: &Problem, pc: u32, block: [u3
 }
 
 impl Run<'_> {
-    fn problem(&self, problem: &Problem, active: u32) -> Fault {
+    pub(super) fn problem(&self, problem: &Problem, active: u32) -> Fault {
         report(self.launch, problem, self.pc, self.cta.index, self.warp.index, active)
     }
 
@@ -166,9 +167,6 @@ impl Run<'_> {
             Op::Ldmatrix { trans, num, d, addr } => {
                 if let Some(wait) = self.together(active)? {
                     return Ok(wait);
-                }
-                if !trans && active == u32::MAX && self.load_rows(addr, num, d) {
-                    return Ok(Flow::Next);
                 }
                 let rows = self.matrix_rows(addr, num, active);
                 let loaded = tensor::ldmatrix(self.cta.shared.as_slice(), &rows, num, trans)
@@ -250,7 +248,8 @@ impl Run<'_> {
 
     /// The common `ldmatrix`: a whole warp, rows as they stand, every row known to be inside by one check. False when
     /// it is not that, and nothing was done.
-    fn load_rows(&mut self, addr: Addr, num: u8, d: [Reg; 4]) -> bool {
+    #[inline(never)]
+    pub(super) fn load_rows(&mut self, addr: Addr, num: u8, d: [Reg; 4]) -> bool {
         let shown = u32::MAX >> (32 - 8 * u32::from(num.clamp(1, 4)));
         let lanes = self.lanes(addr, shown);
         let shared = self.cta.shared.as_slice();

@@ -41,8 +41,8 @@ pub(crate) fn mma(level: Level, registers: &mut [V32], op: &MmaOp) -> Result<(),
         let counts = (op.d.len(), op.a.len(), op.b.len(), op.c.len());
         return Err(Problem::unsupported(format!("mma.sync of {kind:?} with {counts:?} registers for D, A, B, C")));
     }
-    let known = op.a.iter().chain(&op.b).chain(&op.c).chain(&op.d).all(|&r| usize::from(r) < registers.len());
-    if !known {
+    let known = |list: &[Reg]| list.iter().all(|&r| usize::from(r) < registers.len());
+    if !(known(&op.a) && known(&op.b) && known(&op.c) && known(&op.d)) {
         return Err(Problem::operand(format!("mma.sync names a register above the {} of the kernel", registers.len())));
     }
     // A tile of half the depth or with packed results repeats operands that are then not looked at.

@@ -358,8 +358,13 @@ pub(crate) fn slct_lanes(r: &Registers, cty: Ty, ftz: bool, c: Reg) -> u32 {
     comparison::slct_mask(cty, ftz, r.get32(c))
 }
 
-/// `bfi`, in the file of the type; position and length are in the 32-bit file.
-pub(crate) fn bfi(r: &mut Registers, ty: Ty, d: Reg, [a, b, pos, len]: [Reg; 4], active: u32) {
+leveled! {
+    /// `bfi`, in the file of the type; position and length are in the 32-bit file.
+    pub(crate) fn bfi(r: &mut Registers, ty: Ty, d: Reg, abpn: [Reg; 4], active: u32) = bfi_body
+}
+
+#[inline(always)]
+fn bfi_body(r: &mut Registers, ty: Ty, d: Reg, [a, b, pos, len]: [Reg; 4], active: u32) {
     let (p, n) = (*r.get32(pos), *r.get32(len));
     if convert::is_wide(ty) {
         let (a, b) = (*r.get64(a), *r.get64(b));
