@@ -8,7 +8,7 @@
 //!
 //! `m16n8k16` has only `h = 0`. `wgmma` tiles look the same for each warp and each 8 columns.
 
-use crate::emulator::ir::V32;
+use crate::emulator::ir::{Reg, V32};
 use crate::emulator::simd::{Level, Simd};
 
 /// Signedness of the operands, and whether the result saturates.
@@ -22,8 +22,16 @@ pub(super) struct IntKind {
 /// The A fragment: registers `2h + r`. For k = 16 the upper two repeat the lower and are not read.
 pub(super) type FragA<'a> = [&'a V32; 4];
 
-/// `D = A·B + C` of one tile of depth `16 * halves` (1 or 2). Wrapping products at AVX-512 do not come here: see
-/// `int8_avx512`.
+/// Register numbers of one `mma.sync`: D, A (fewer are repeated and not read), B, C.
+pub(super) struct Names {
+    pub d: [Reg; 4],
+    pub a: [Reg; 4],
+    pub b: [Reg; 2],
+    pub c: [Reg; 4],
+}
+
+/// `D = A·B + C` of one tile of depth `16 * halves` (1 or 2). What is common does not come here: wrapping
+/// `mma.sync` with vector instructions (`int8_avx2`, `int8_avx512`) and wrapping `wgmma` with AVX-512.
 pub(super) fn tile(level: Level, kind: IntKind, halves: usize, a: FragA<'_>, b: [&V32; 2], c: [&V32; 4]) -> [V32; 4] {
     match level.simd() {
         #[cfg(target_arch = "x86_64")]

@@ -5,12 +5,13 @@
 
 use std::arch::x86_64::*;
 
-use crate::emulator::ir::V32;
+use crate::emulator::ir::{Reg, V32};
 
-use super::int8::{FragA, IntKind};
+use super::int8::{FragA, IntKind, Names};
 
 /// The four 256-bit quarters of a register: quarter `q` is lanes `8q..8q+8`, rows `2q` and `2q + 1` of the tile.
 #[target_feature(enable = "avx2")]
+#[inline]
 fn quarters(v: &V32) -> [__m256i; 4] {
     // SAFETY: `V32` is 128 bytes aligned to 64, so its four 32-byte quarters are inside it and aligned.
     std::array::from_fn(|q| unsafe { _mm256_load_si256(v.0.as_ptr().cast::<__m256i>().add(q)) })
@@ -47,10 +48,10 @@ fn step<const IMM: i32>(sums: &mut [[__m256i; 4]; 4], a: &[[(__m256i, __m256i); 
     }
 }
 
-/// `A·B` of one tile.
+/// `sums += A·B` of one tile.
 #[target_feature(enable = "avx2")]
-pub(super) fn tile(kind: IntKind, halves: usize, a: FragA<'_>, b: [&V32; 2]) -> [V32; 4] {
-    let mut sums = [[_mm256_setzero_si256(); 4]; 4];
+#[inline]
+fn multiply(sums: &mut [[__m256i; 4]; 4], kind: IntKind, halves: usize, a: FragA<'_>, b: [&V32; 2]) {
     for h in 0..halves {
         let mut wide = [[(_mm256_setzero_si256(), _mm256_setzero_si256()); 4]; 2];
         for r in 0..2 {
@@ -58,17 +59,41 @@ pub(super) fn tile(kind: IntKind, halves: usize, a: FragA<'_>, b: [&V32; 2]) -> 
                 *wide = widen(x, kind.a_signed);
             }
         }
-        step::<0x00>(&mut sums, &wide, &b[h].0, kind.b_signed);
-        step::<0x55>(&mut sums, &wide, &b[h].0, kind.b_signed);
-        step::<0xaa>(&mut sums, &wide, &b[h].0, kind.b_signed);
-        step::<0xff>(&mut sums, &wide, &b[h].0, kind.b_signed);
+        step::<0x00>(sums, &wide, &b[h].0, kind.b_signed);
+        step::<0x55>(sums, &wide, &b[h].0, kind.b_signed);
+        step::<0xaa>(sums, &wide, &b[h].0, kind.b_signed);
+        step::<0xff>(sums, &wide, &b[h].0, kind.b_signed);
     }
+}
+
+/// Writes the quarters of a register.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn store(v: &mut V32, quarters: [__m256i; 4]) {
+    for (q, quarter) in quarters.into_iter().enumerate() {
+        // SAFETY: as in `quarters`.
+        unsafe { _mm256_store_si256(v.0.as_mut_ptr().cast::<__m256i>().add(q), quarter) };
+    }
+}
+
+/// `A·B` of one tile.
+#[target_feature(enable = "avx2")]
+pub(super) fn tile(kind: IntKind, halves: usize, a: FragA<'_>, b: [&V32; 2]) -> [V32; 4] {
+    let mut sums = [[_mm256_setzero_si256(); 4]; 4];
+    multiply(&mut sums, kind, halves, a, b);
     let mut d = [V32([0; 32]); 4];
-    for (d, sums) in d.iter_mut().zip(sums) {
-        for (q, sum) in sums.into_iter().enumerate() {
-            // SAFETY: as in `quarters`, for a register of our own.
-            unsafe { _mm256_store_si256(d.0.as_mut_ptr().cast::<__m256i>().add(q), sum) };
-        }
-    }
+    d.iter_mut().zip(sums).for_each(|(d, sums)| store(d, sums));
     d
+}
+
+/// A wrapping integer `mma.sync`. D is written after everything is read, so registers may coincide.
+#[target_feature(enable = "avx2")]
+pub(super) fn mma(kind: IntKind, registers: &mut [V32], halves: usize, names: &Names) {
+    let get = |r: Reg| &registers[usize::from(r)];
+    let [c0, c1, c2, c3] = names.c.map(get);
+    let mut sums = [quarters(c0), quarters(c1), quarters(c2), quarters(c3)];
+    multiply(&mut sums, kind, halves, names.a.map(get), names.b.map(get));
+    for (sums, d) in sums.into_iter().zip(names.d) {
+        store(&mut registers[usize::from(d)], sums);
+    }
 }

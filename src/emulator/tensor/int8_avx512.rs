@@ -11,7 +11,7 @@ use crate::emulator::copy::Problem;
 use crate::emulator::ir::{Reg, V32};
 
 use super::descriptor::Descriptor;
-use super::int8::{FragA, IntKind};
+use super::int8::{FragA, IntKind, Names};
 
 /// The 8 accumulators of a tile: C register, half.
 pub(super) type Acc = [[__m512i; 2]; 4];
@@ -106,14 +106,6 @@ pub(super) fn multiply<const SWAP: bool, const BIAS: bool>(acc: &mut Acc, halves
             }
         }
     }
-}
-
-/// Register numbers of one `mma.sync`: D, A (fewer are repeated and not read), B, C.
-pub(super) struct Names {
-    pub d: [Reg; 4],
-    pub a: [Reg; 4],
-    pub b: [Reg; 2],
-    pub c: [Reg; 4],
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]

@@ -7,7 +7,7 @@ use crate::emulator::simd::Level;
 use crate::emulator::simd::Simd;
 
 #[cfg(target_arch = "x86_64")]
-use super::int8_avx512;
+use super::{int8_avx2, int8_avx512};
 use super::{float, int8};
 
 /// Blocks of k in an A or B register pair, and whether the shape and types are an `mma.sync` this emulator knows.
@@ -52,10 +52,15 @@ pub(crate) fn mma(level: Level, registers: &mut [V32], op: &MmaOp) -> Result<(),
     let (a, b, c) = (names::<4>(&op.a), names::<2>(&op.b), names::<4>(&op.c));
     let int = int8::IntKind { a_signed: kind.a == MmaTy::S8, b_signed: kind.b == MmaTy::S8, sat: kind.sat };
     #[cfg(target_arch = "x86_64")]
-    if kind.acc == AccTy::S32 && !kind.sat && level.simd() == Simd::Avx512 {
-        let names = int8_avx512::Names { d: names(&op.d), a, b, c };
-        // SAFETY: a `Level` of AVX-512 exists only where the processor has its F, BW and VNNI parts.
-        unsafe { int8_avx512::mma(int, registers, halves, &names) };
+    if kind.acc == AccTy::S32 && !kind.sat && level.simd() != Simd::Portable {
+        let names = int8::Names { d: names(&op.d), a, b, c };
+        if level.simd() == Simd::Avx512 {
+            // SAFETY: a `Level` of AVX-512 exists only where the processor has its F, BW and VNNI parts.
+            unsafe { int8_avx512::mma(int, registers, halves, &names) };
+        } else {
+            // SAFETY: a `Level` of AVX2 exists only where the processor has it.
+            unsafe { int8_avx2::mma(int, registers, halves, &names) };
+        }
         return Ok(());
     }
     let get = |r: Reg| &registers[usize::from(r)];

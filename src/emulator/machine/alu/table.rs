@@ -132,6 +132,20 @@ leveled! {
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
 fn binary_body(r: &mut Registers, f: Binary, ty: Ty, mods: Mods, d: Reg, a: Reg, b: Reg, active: u32) -> bool {
+    // By far the most frequent: addresses.
+    if f == Binary::Add && active == u32::MAX && !mods.sat {
+        match ty {
+            Ty::U32 | Ty::S32 => {
+                r.r32[usize::from(d)].0 = int32::map2(r.get32(a), r.get32(b), u32::wrapping_add);
+                return true;
+            }
+            Ty::U64 | Ty::S64 => {
+                r.r64[usize::from(d)].0 = int64::map2(r.get64(a), r.get64(b), u64::wrapping_add);
+                return true;
+            }
+            _ => {}
+        }
+    }
     match ty {
         Ty::U32 | Ty::S32 | Ty::B32 if f == Binary::MulWide => {
             let t = int64::mul_wide(ty, r.get32(a), r.get32(b));
@@ -435,27 +449,36 @@ leveled! {
     pub(crate) fn addresses(r: &Registers, base: Reg, wide: bool, offset: i64, active: u32, out: &mut L64) -> [u64; 3] = addresses_body
 }
 
+/// Least, greatest and union of the bits of the active lanes; the least of none is all ones.
+macro_rules! extremes {
+    ($at:expr, $active:expr, $int:ty) => {{
+        let (mut low, mut high, mut bits) = (<$int>::MAX, 0, 0);
+        if $active == u32::MAX {
+            for at in $at {
+                (low, high, bits) = (low.min(at), high.max(at), bits | at);
+            }
+        } else {
+            for (i, at) in $at.into_iter().enumerate() {
+                let on = $active >> i & 1 == 1;
+                low = low.min(if on { at } else { <$int>::MAX });
+                high = high.max(if on { at } else { 0 });
+                bits |= if on { at } else { 0 };
+            }
+        }
+        [u64::from(low), u64::from(high), u64::from(bits)]
+    }};
+}
+
 #[inline(always)]
 fn addresses_body(r: &Registers, base: Reg, wide: bool, offset: i64, active: u32, out: &mut L64) -> [u64; 3] {
     if wide {
-        let a = r.get64(base);
-        for i in 0..32 {
-            out[i] = a[i].wrapping_add(offset as u64);
-        }
+        *out = int64::map1(r.get64(base), |a| a.wrapping_add(offset as u64));
+        extremes!(*out, active, u64)
     } else {
-        let a = r.get32(base);
-        for i in 0..32 {
-            out[i] = u64::from(a[i].wrapping_add(offset as u32));
-        }
+        let at = int32::map1(r.get32(base), |a| a.wrapping_add(offset as u32));
+        *out = widen(&at, false);
+        extremes!(at, active, u32)
     }
-    let (mut low, mut high, mut bits) = (u64::MAX, 0, 0);
-    for (i, &at) in out.iter().enumerate() {
-        let on = active >> i & 1 == 1;
-        low = low.min(if on { at } else { u64::MAX });
-        high = high.max(if on { at } else { 0 });
-        bits |= if on { at } else { 0 };
-    }
-    [low, high, bits]
 }
 
 /// One f32 sum.
