@@ -369,3 +369,41 @@ fn copies_and_products_that_nobody_waits_for_do_not_pile_up() {
         assert_eq!(launch(body, &LaunchConfig::linear(1, threads), 1_000_000), Ok(()), "{body}");
     }
 }
+
+/// Declarations at the ends of their ranges are refused or run; none takes the host's memory or stack.
+#[test]
+fn declarations_beyond_reason_end_too() {
+    let entry = |directives: &str, body: &str| format!("{HEAD}.visible .entry k() {directives} {{ {body} ret; }}");
+    let small = LaunchConfig::linear(1, 1);
+    let texts = [
+        (entry("", ".reg .b32 %r<4294967295>; mov.u32 %r4294967294, 1;"), true),
+        (entry("", ".reg .b32 %r<65000>; mov.u32 %r64999, 1;"), true),
+        (entry("", ".local .b8 a[99999999999999]; .reg .b32 %r; ld.local.u8 %r, [a];"), false),
+        (entry("", ".local .b8 a[500000]; .reg .b32 %r; ld.local.u8 %r, [a+499999];"), true),
+        (entry("", ".shared .b8 a[18446744073709551615];"), false),
+        (entry("", ".shared .align 2147483648 .b8 a[4];"), false),
+        (entry(".maxntid 4294967295, 4294967295, 4294967295", ""), true),
+        (entry(".reqntid 4294967295, 4294967295, 4294967295", ""), false),
+        (entry("", &("{".repeat(100_000) + &"}".repeat(100_000))), false),
+        (entry("", &"add.s32 %r, %r, 1;".repeat(3)), false),
+        (format!("{HEAD}.global .b8 a[18446744073709551615];\n{}", &entry("", "")[HEAD.len()..]), false),
+        (format!("{HEAD}.global .b8 a[9999999999999];\n{}", &entry("", "")[HEAD.len()..]), false),
+        (format!("{HEAD}.const .b8 a[9999999999];\n{}", &entry("", "")[HEAD.len()..]), false),
+    ];
+    let mut wrong = Vec::new();
+    for (ptx, runs) in texts {
+        let machine = Machine::with(MachineOptions { step_limit: 100_000, ..MachineOptions::new(Arch::Sm90a) });
+        let result = Module::parse(&ptx).and_then(|module| machine.launch(&module, "k", &small, &[]));
+        if result.is_ok() != runs {
+            wrong.push(format!("{}: {:?}", &ptx[..ptx.len().min(200)], result.map_err(|fault| fault.to_string())));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    // Half a megabyte of local memory for each of a thousand threads of many blocks that wait for ever.
+    let much = entry("", ".local .b8 a[500000]; .reg .b32 %r; L: nanosleep.u32 9; ld.local.u8 %r, [a]; bra L;");
+    let machine = Machine::with(MachineOptions { step_limit: 1_000_000, ..MachineOptions::new(Arch::Sm80) });
+    let module = Module::parse(&much).unwrap();
+    let fault = machine.launch(&module, "k", &LaunchConfig::linear(5000, 64), &[]).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::StepLimit, "{fault}");
+    assert_eq!(machine.alloc(usize::MAX, "all").unwrap_err().kind, FaultKind::OutOfMemory);
+}

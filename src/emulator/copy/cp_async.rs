@@ -100,6 +100,9 @@ impl CpAsync {
     fn land(&self, lanes: u32, shared: &mut [u8], global: &impl GlobalMemory) -> Result<(), Problem> {
         for lane in each(lanes) {
             let (size, take) = (u64::from(self.size), usize::from(self.src_size[lane].min(self.size)));
+            if take == usize::from(self.size) {
+                continue;
+            }
             let range = shared_range(shared.len(), u64::from(self.dst[lane]), size, size, "cp.async destination")
                 .map_err(|p| p.at_lane(lane))?;
             shared[range.start + take..range.end].fill(0);

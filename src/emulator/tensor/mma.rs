@@ -6,9 +6,9 @@ use crate::emulator::simd::Level;
 #[cfg(target_arch = "x86_64")]
 use crate::emulator::simd::Simd;
 
+use super::{float, int8};
 #[cfg(target_arch = "x86_64")]
 use super::{int8_avx2, int8_avx512};
-use super::{float, int8};
 
 /// Blocks of k in an A or B register pair, and whether the shape and types are an `mma.sync` this emulator knows.
 fn blocks(kind: &MmaKind) -> Option<usize> {
