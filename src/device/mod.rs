@@ -1,7 +1,7 @@
 //! Where kernels run: devices, buffers, streams and checked launches.
 //!
 //! A [`Device`] is a CUDA GPU or an emulated one; everything else is made from it and works the same on both.
-//! This is the only room with `unsafe` in it. The conversions to and from `cudarc` follow cudarc's versions; the
+//! All `unsafe` that touches a GPU is in this room. The conversions to and from `cudarc` follow cudarc's versions; the
 //! rest of this module follows this crate's.
 //!
 //! Nothing here falls back silently: a program that wants "a GPU if there is one" asks `cuda_devices` and chooses.

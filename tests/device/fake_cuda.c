@@ -25,7 +25,7 @@ typedef int CUresult;
 typedef unsigned long long CUdeviceptr;
 
 struct stream { int id, capturing; };
-struct event { int id; };
+struct event { int id, captured; };
 struct function { char name[96]; int bytes; };
 struct config {
     unsigned grid[3], block[3], shared;
@@ -34,8 +34,12 @@ struct config {
     unsigned count;
 };
 
+/* Calls that need a context fail without one, as the driver's do. */
+#define NEED_CONTEXT do { if (!current) { line("no context in %s", __func__); return 201; } } while (0)
+
 static int next_stream = 1, next_event = 1, next_graph = 1;
 static __thread void *current;
+static __thread struct stream per_thread = {-2, 0};
 static int the_context, the_graph;
 
 static void line(const char *format, ...) {
@@ -64,7 +68,8 @@ static int busy(void) {
 }
 
 static int id(const struct stream *stream) { return (uintptr_t)stream <= 2 ? (int)(intptr_t)stream * -1 : stream->id; }
-static int capturing(const struct stream *stream) { return (uintptr_t)stream > 2 && stream->capturing; }
+static struct stream *real(struct stream *stream) { return (uintptr_t)stream == 2 ? &per_thread : stream; }
+static int capturing(const struct stream *stream) { stream = real((struct stream *)stream); return (uintptr_t)stream > 2 && stream->capturing; }
 static const char *mode(const struct stream *stream) { return capturing(stream) ? "captured " : ""; }
 
 /* Asking for the text of an error means that one was about to be printed through cudarc. */
@@ -99,53 +104,62 @@ CUresult cuDevicePrimaryCtxRetain(void **context, int device) { (void)device; *c
 CUresult cuDevicePrimaryCtxRelease_v2(int device) { (void)device; line("release context"); return 0; }
 CUresult cuCtxGetCurrent(void **context) { *context = current; return 0; }
 CUresult cuCtxSetCurrent(void *context) { current = context; return 0; }
-CUresult cuCtxSynchronize(void) { return 0; }
+CUresult cuCtxSynchronize(void) { NEED_CONTEXT; return 0; }
 
 CUresult cuStreamCreate(struct stream **stream, unsigned flags) {
     (void)flags;
+    NEED_CONTEXT;
     *stream = calloc(1, sizeof **stream);
     (*stream)->id = next_stream++;
     line("create stream %d", (*stream)->id);
     return 0;
 }
 CUresult cuStreamDestroy_v2(struct stream *stream) { line("destroy stream %d", stream->id); free(stream); return 0; }
-CUresult cuStreamSynchronize(struct stream *stream) { line("synchronize %d", id(stream)); return capturing(stream) ? 900 : 0; }
-CUresult cuStreamQuery(struct stream *stream) { (void)stream; return busy() ? 600 : 0; }
-CUresult cuStreamIsCapturing(struct stream *stream, unsigned *status) { *status = capturing(stream); return 0; }
+CUresult cuStreamSynchronize(struct stream *stream) { NEED_CONTEXT; line("synchronize %d", id(stream)); return capturing(stream) ? 900 : 0; }
+CUresult cuStreamQuery(struct stream *stream) { (void)stream; NEED_CONTEXT; return busy() ? 600 : 0; }
+CUresult cuStreamIsCapturing(struct stream *stream, unsigned *status) { NEED_CONTEXT; *status = capturing(stream); return 0; }
 CUresult cuStreamWaitEvent(struct stream *stream, struct event *event, unsigned flags) {
     (void)flags;
+    NEED_CONTEXT;
     line("%swait %d for event %d", mode(stream), id(stream), event->id);
+    if (event->captured) line("stream %d joins a capture", id(stream));
     return capturing(stream) ? 905 : 0;
 }
 CUresult cuStreamBeginCapture_v2(struct stream *stream, unsigned how) {
-    if ((uintptr_t)stream <= 2) return 900;
-    stream->capturing = 1;
+    NEED_CONTEXT;
+    if ((uintptr_t)stream <= 1) return 900;
+    real(stream)->capturing = 1;
     line("begin capture %d mode %u", id(stream), how);
     return 0;
 }
 CUresult cuStreamEndCapture(struct stream *stream, void **graph) {
-    stream->capturing = 0;
+    NEED_CONTEXT;
+    real(stream)->capturing = 0;
     *graph = &the_graph;
     line("end capture %d", id(stream));
     return 0;
 }
 CUresult cuGraphInstantiateWithFlags(void **exec, void *graph, unsigned long long flags) {
     (void)graph; (void)flags;
+    NEED_CONTEXT;
     *exec = (void *)(intptr_t)next_graph++;
     return 0;
 }
-CUresult cuGraphLaunch(void *exec, struct stream *stream) { line("graph %d on %d", (int)(intptr_t)exec, id(stream)); return 0; }
-CUresult cuGraphExecDestroy(void *exec) { line("destroy graph %d", (int)(intptr_t)exec); return 0; }
+CUresult cuGraphLaunch(void *exec, struct stream *stream) { NEED_CONTEXT; line("graph %d on %d", (int)(intptr_t)exec, id(stream)); return 0; }
+CUresult cuGraphExecDestroy(void *exec) { NEED_CONTEXT; line("destroy graph %d", (int)(intptr_t)exec); return 0; }
 CUresult cuGraphDestroy(void *graph) { (void)graph; return 0; }
 
 CUresult cuEventCreate(struct event **event, unsigned flags) {
     (void)flags;
+    NEED_CONTEXT;
     *event = calloc(1, sizeof **event);
     (*event)->id = next_event++;
     return 0;
 }
 CUresult cuEventDestroy_v2(struct event *event) { free(event); return 0; }
 CUresult cuEventRecord(struct event *event, struct stream *stream) {
+    NEED_CONTEXT;
+    event->captured = capturing(stream);
     line("%srecord event %d on %d", mode(stream), event->id, id(stream));
     return 0;
 }
@@ -161,6 +175,7 @@ CUresult cuMemAlloc_v2(CUdeviceptr *address, size_t bytes) { (void)address; (voi
 CUresult cuMemFree_v2(CUdeviceptr address) { (void)address; return 801; }
 #ifndef WITHOUT_POOLS
 CUresult cuMemAllocAsync(CUdeviceptr *address, size_t bytes, struct stream *stream) {
+    NEED_CONTEXT;
     if (bytes >> 36) return 2;
     void *memory = aligned_alloc(256, (bytes + 255) & ~(size_t)255);
     if (!memory) return 2;
@@ -171,21 +186,26 @@ CUresult cuMemAllocAsync(CUdeviceptr *address, size_t bytes, struct stream *stre
 }
 #endif
 CUresult cuMemFreeAsync(CUdeviceptr address, struct stream *stream) {
+    NEED_CONTEXT;
+    if (capturing(stream)) { line("captured free on %d", id(stream)); return 1; }
     free((void *)(uintptr_t)address);
     line("free on %d", id(stream));
     return 0;
 }
 CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t bytes, struct stream *stream) {
+    NEED_CONTEXT;
     memcpy((void *)(uintptr_t)to, from, bytes);
     line("upload %zu on %d", bytes, id(stream));
     return 0;
 }
 CUresult cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t bytes, struct stream *stream) {
+    NEED_CONTEXT;
     memcpy(to, (const void *)(uintptr_t)from, bytes);
     line("download %zu on %d", bytes, id(stream));
     return 0;
 }
 CUresult cuMemsetD8Async(CUdeviceptr address, unsigned char value, size_t bytes, struct stream *stream) {
+    NEED_CONTEXT;
     if (!capturing(stream)) memset((void *)(uintptr_t)address, value, bytes);
     line("%sfill %zu with %u on %d", mode(stream), bytes, value, id(stream));
     return 0;
@@ -193,6 +213,7 @@ CUresult cuMemsetD8Async(CUdeviceptr address, unsigned char value, size_t bytes,
 
 CUresult cuModuleLoadDataEx(void **module, const void *image, unsigned count, unsigned *keys, void **values) {
     int code = setting("FAKE_CUDA_JIT", 0);
+    NEED_CONTEXT;
     for (unsigned i = 0; i < count; i++)
         if (code && keys[i] == 5) snprintf(values[i], 64, "ptxas application ptx input, line 9; error: no such thing\n");
     if (code) return code;
@@ -200,7 +221,7 @@ CUresult cuModuleLoadDataEx(void **module, const void *image, unsigned count, un
     line("load module");
     return 0;
 }
-CUresult cuModuleUnload(void *module) { line("unload module"); free(module); return 0; }
+CUresult cuModuleUnload(void *module) { NEED_CONTEXT; line("unload module"); free(module); return 0; }
 CUresult cuModuleGetFunction(struct function **function, void *module, const char *name) {
     char key[128];
     snprintf(key, sizeof key, ".entry %s(", name);
@@ -231,6 +252,7 @@ CUresult cuLaunchKernel(struct function *f, unsigned gx, unsigned gy, unsigned g
                         unsigned shared, struct stream *stream, void **arguments, void **extra) {
     unsigned grid[3] = {gx, gy, gz}, block[3] = {bx, by, bz}, cluster[3] = {0, 0, 0};
     (void)extra;
+    NEED_CONTEXT;
     launched(f, grid, block, cluster, shared, stream, arguments);
     return 0;
 }
@@ -239,6 +261,7 @@ CUresult cuLaunchKernel(struct function *f, unsigned gx, unsigned gy, unsigned g
 CUresult cuLaunchKernelEx(const struct config *config, struct function *f, void **arguments, void **extra) {
     unsigned cluster[3] = {1, 1, 1};
     (void)extra;
+    NEED_CONTEXT;
     for (unsigned i = 0; i < config->count; i++)
         if (config->attributes[i].id == 4) memcpy(cluster, config->attributes[i].value, sizeof cluster);
     launched(f, config->grid, config->block, cluster, config->shared, config->stream, arguments);

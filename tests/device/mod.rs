@@ -1,6 +1,8 @@
 //! Devices, buffers, streams; and the whole CUDA path on a driver library that is a fake.
 
 #[cfg(all(feature = "cuda", unix))]
+mod cuda_capture;
+#[cfg(all(feature = "cuda", unix))]
 mod cuda_launches;
 #[cfg(all(feature = "cuda", unix))]
 mod cuda_order;

@@ -7,7 +7,7 @@ use cudarc::driver::{CudaSlice, CudaStream, DevicePtrMut, DeviceRepr};
 use super::driver::failed;
 use super::memory::CudaAllocation;
 use super::queue::CudaQueue;
-use super::shared::Shared;
+use super::shared::{Shared, is_capturing};
 use crate::device::memory::Memory;
 use crate::device::{Buffer, Device, Element, Stream};
 use crate::{Error, Result};
@@ -50,7 +50,8 @@ impl Stream {
     /// # Safety
     /// For every capture that this stream's work goes into, and as long as its graph is replayed:
     /// - the buffers used stay alive, and are read or written by nothing that is not ordered with the replay;
-    /// - raw views stay valid as they promised.
+    /// - raw views stay valid as they promised;
+    /// - a clone of the device stays alive: the kernels are unloaded with the last one.
     #[cfg_attr(docsrs, doc(cfg(feature = "cuda")))]
     pub unsafe fn captured_elsewhere(&self) -> Result<Stream> {
         let no_cuda = || Error::Unsupported("an emulated stream is captured with Graph::capture only".into());
@@ -70,29 +71,43 @@ impl<T: Element + DeviceRepr> Buffer<T> {
     pub fn from_cudarc(device: &Device, mut slice: CudaSlice<T>) -> Result<Buffer<T>> {
         let stream = Arc::clone(slice.stream());
         let shared = shared(device, "the slice", &stream)?;
+        refuse_capture("taking over a slice", &stream)?;
         device_wait(&stream, &mut slice)?;
         let len = slice.len();
-        Ok(Buffer::new(Memory::new(device, Box::new(CudaAllocation::new(shared, slice))), len))
+        let allocation = CudaAllocation::new(shared, slice).map_err(failed("cuEventRecord"))?;
+        Ok(Buffer::new(Memory::new(device, Box::new(allocation)), len))
     }
 
     /// Gives the memory to cudarc, with its contents and its pending work.
     ///
     /// # Errors
     /// A buffer of the emulator; one that a [`Graph`](crate::device::Graph) still works on; an empty one, which
-    /// cudarc has no slice for; an error of the driver.
+    /// cudarc has no slice for; one whose stream is being captured; an error of the driver. The buffer is dropped then.
     #[cfg_attr(docsrs, doc(cfg(feature = "cuda")))]
     pub fn into_cudarc(self) -> Result<CudaSlice<T>> {
         if self.is_empty() {
             return Err(Error::Unsupported("an empty buffer has no slice".into()));
         }
+        if let Some(cuda) = self.memory.allocation.as_cuda() {
+            refuse_capture("giving a buffer away", cuda.home())?;
+        }
         let memory = Arc::try_unwrap(self.memory)
             .map_err(|_| Error::Unsupported("the buffer belongs to a graph, which must be dropped first".into()))?;
         let (device, allocation) = (memory.device, memory.allocation);
         let not_cuda = || Error::Unsupported(format!("a buffer on {device} has no CUDA memory"));
-        let mut slice = allocation.into_cuda().and_then(|cuda| cuda.into_slice::<T>()).ok_or_else(not_cuda)?;
+        let cuda = allocation.into_cuda().ok_or_else(not_cuda)?;
+        let mut slice = cuda.into_slice::<T>()?.ok_or_else(not_cuda)?;
         let stream = Arc::clone(slice.stream());
         device_wait(&stream, &mut slice)?;
         Ok(slice)
+    }
+}
+
+/// An error if `stream` is being captured: nothing in it can be waited for then.
+fn refuse_capture(what: &str, stream: &CudaStream) -> Result<()> {
+    match is_capturing(stream).map_err(failed("cuStreamIsCapturing"))? {
+        true => Err(Error::Unsupported(format!("{what} is not possible while its stream is being captured"))),
+        false => Ok(()),
     }
 }
 

@@ -54,8 +54,9 @@ const NEEDED: &[&str] = &[
 /// Oldest CUDA whose driver has all of them.
 const OLDEST: &str = "11.4";
 
-/// `CUlaunchAttribute` (CUDA driver API, "Data types"): an identifier and a union of 64 bytes.
-#[repr(C)]
+/// `CUlaunchAttribute` (CUDA driver API, "Data types"): an identifier and a union of 64 bytes, with pointers among
+/// its members.
+#[repr(C, align(8))]
 pub(super) struct LaunchAttribute {
     pub id: c_uint,
     pub pad: c_uint,

@@ -7,10 +7,11 @@
 use std::any::Any;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use cudarc::driver::sys::CUresult;
 use cudarc::driver::{CudaEvent, CudaSlice, CudaStream, DevicePtr, DeviceRepr, DriverError};
 
 use super::driver::failed;
-use super::shared::Shared;
+use super::shared::{self, Shared};
 use crate::device::backend::Allocation;
 use crate::{Error, Result};
 
@@ -37,13 +38,20 @@ pub(crate) struct CudaAllocation {
     home: Arc<CudaStream>,
     shared: Arc<Shared>,
     uses: Mutex<Uses>,
-    /// A `CudaSlice` of some element type. Last, so that it is freed after `drop` has queued the waits.
+    /// A `CudaSlice` of some element type; taken out by what ends the allocation.
     slice: Option<Box<dyn Any + Send + Sync>>,
+}
+
+/// Memory that nobody refers to any more, with the uses that must end before it is freed.
+pub(super) struct Released {
+    home: Arc<CudaStream>,
+    uses: Uses,
+    slice: Box<dyn Any + Send + Sync>,
 }
 
 /// True when work of the two keeps its order by itself. The per-thread stream is a different one in each thread.
 fn same(a: &CudaStream, b: &CudaStream) -> bool {
-    a == b && a.cu_stream() as usize != super::shared::PER_THREAD
+    a == b && !shared::is_per_thread(a)
 }
 
 impl Use {
@@ -69,6 +77,10 @@ impl Use {
             return Ok(());
         }
         if !self.recorded {
+            // Recorded now, the mark would become part of the capture, and `stream` with it.
+            if shared::is_capturing(&self.stream)? {
+                return Err(DriverError(CUresult::CUDA_ERROR_STREAM_CAPTURE_ISOLATION));
+            }
             self.record()?;
         }
         match &self.event {
@@ -94,20 +106,30 @@ impl CudaAllocation {
     pub(super) fn new<T: DeviceRepr + Send + Sync + 'static>(
         shared: &Arc<Shared>,
         slice: CudaSlice<T>,
-    ) -> CudaAllocation {
+    ) -> Result<CudaAllocation, DriverError> {
         let home = Arc::clone(slice.stream());
         shared.saw(&home);
         let (address, mark) = slice.device_ptr(&home);
         // Asking for the address is no read that cudarc would have to know of.
         std::mem::forget(mark);
-        let uses = Uses { writer: Some(Use::new(&home)), readers: Vec::with_capacity(2) };
-        CudaAllocation {
+        let mut made = Use::new(&home);
+        if shared::is_per_thread(&home) {
+            // Another thread could not mark this thread's stream when it comes to need it.
+            made.record()?;
+        }
+        let uses = Uses { writer: Some(made), readers: Vec::with_capacity(2) };
+        Ok(CudaAllocation {
             address,
             home,
             shared: Arc::clone(shared),
             uses: Mutex::new(uses),
             slice: Some(Box::new(slice)),
-        }
+        })
+    }
+
+    /// The stream that it is freed in.
+    pub(super) fn home(&self) -> &Arc<CudaStream> {
+        &self.home
     }
 
     fn uses(&self) -> MutexGuard<'_, Uses> {
@@ -178,25 +200,20 @@ impl CudaAllocation {
         Ok(())
     }
 
-    /// Makes the home stream wait for every use.
-    fn settle(&self) -> Result<(), DriverError> {
-        if !self.shared.tracks() {
-            return Ok(());
-        }
-        let mut uses = self.uses();
-        let Uses { writer, readers } = &mut *uses;
-        writer.iter_mut().chain(readers).try_for_each(|earlier| earlier.wait(&self.home))
-    }
-
     /// Gives the slice back if it holds elements of `T`, with its pending work queued in its own stream.
-    pub(super) fn into_slice<T: 'static>(mut self) -> Option<CudaSlice<T>> {
-        self.home.context().record_err(self.settle());
-        let slice = self.slice.take()?;
+    ///
+    /// # Errors
+    /// An error of the driver.
+    pub(super) fn into_slice<T: 'static>(mut self) -> Result<Option<CudaSlice<T>>> {
+        if self.shared.tracks() {
+            self.uses().settle(&self.home).map_err(failed("cuStreamWaitEvent"))?;
+        }
+        let Some(slice) = self.slice.take() else { return Ok(None) };
         match slice.downcast::<CudaSlice<T>>() {
-            Ok(slice) => Some(*slice),
+            Ok(slice) => Ok(Some(*slice)),
             Err(slice) => {
                 self.slice = Some(slice);
-                None
+                Ok(None)
             }
         }
     }
@@ -204,10 +221,51 @@ impl CudaAllocation {
 
 impl Drop for CudaAllocation {
     fn drop(&mut self) {
-        if self.slice.is_some() {
-            // As cudarc does: an error waits in the context for the next call that can return one.
-            self.home.context().record_err(self.settle());
+        if let Some(slice) = self.slice.take() {
+            let uses = std::mem::take(&mut *self.uses());
+            self.shared.release(Released { home: Arc::clone(&self.home), uses, slice });
         }
+    }
+}
+
+impl Uses {
+    /// Makes `stream` wait for every use.
+    fn settle(&mut self, stream: &CudaStream) -> Result<(), DriverError> {
+        self.writer.iter_mut().chain(&mut self.readers).try_for_each(|earlier| earlier.wait(stream))
+    }
+}
+
+impl Released {
+    /// True when it can be neither freed nor waited for now: CUDA takes a free in a stream that is being captured for
+    /// a part of the capture, and so it does with a mark.
+    pub(super) fn is_held(&self) -> bool {
+        let unmarked = self.uses.writer.iter().chain(&self.uses.readers).filter(|earlier| !earlier.recorded);
+        let mut streams = unmarked.map(|earlier| &earlier.stream).chain([&self.home]);
+        shared::quietly(self.home.context(), || {
+            streams.any(|stream| shared::is_capturing(stream).is_ok_and(|capturing| capturing))
+        })
+    }
+
+    /// Frees it in its home stream, after all uses if they are marked (`tracks`). As cudarc does, an error waits in
+    /// the context for the next call that can return one.
+    pub(super) fn free(mut self, tracks: bool) {
+        let context = Arc::clone(self.home.context());
+        shared::quietly(&context, || {
+            let bound = context.bind_to_thread();
+            match bound.and_then(|()| if tracks { self.uses.settle(&self.home) } else { Ok(()) }) {
+                Ok(()) => drop(self.slice),
+                Err(error) => {
+                    // Freed without its waits, it could be given to somebody else while work still uses it.
+                    self.leak();
+                    context.record_err::<()>(Err(error));
+                }
+            }
+        });
+    }
+
+    /// Gives it up without freeing it.
+    pub(super) fn leak(self) {
+        std::mem::forget(self.slice);
     }
 }
 

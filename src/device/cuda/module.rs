@@ -7,6 +7,7 @@ use cudarc::driver::CudaContext;
 
 use super::codes;
 use super::driver::{Driver, check, failed, version_text};
+use super::shared::bind_quietly;
 use crate::kernels::Module;
 use crate::manifest::Row;
 use crate::{Error, Result};
@@ -52,12 +53,15 @@ impl CudaModule {
     pub fn load(context: &Arc<CudaContext>, driver: &'static Driver, module: &Module) -> Result<Arc<CudaModule>> {
         context.bind_to_thread().map_err(failed("cuCtxSetCurrent"))?;
         if let Some(fatbin) = module.fatbin {
+            // The driver reads it in 8-byte words; embedded bytes lie anywhere.
+            let mut words = vec![0u64; fatbin.len().div_ceil(8)];
+            bytemuck::cast_slice_mut(&mut words)[..fatbin.len()].copy_from_slice(fatbin);
             let mut handle = std::ptr::null_mut();
             // SAFETY: the image is a whole fatbin, as the build made it; no options are given.
             let code = unsafe {
                 (driver.functions.module_load)(
                     &raw mut handle,
-                    fatbin.as_ptr().cast(),
+                    words.as_ptr().cast(),
                     0,
                     std::ptr::null_mut(),
                     std::ptr::null_mut(),
@@ -137,11 +141,10 @@ impl CudaModule {
 
 impl Drop for CudaModule {
     fn drop(&mut self) {
-        if self.context.bind_to_thread().is_ok() {
-            // SAFETY: the handle is loaded and, as no kernel of it is left, not used again. An error here means a
-            // context that is gone, and the module with it.
-            unsafe { (self.driver.functions.module_unload)(self.handle) };
-        }
+        bind_quietly(&self.context);
+        // SAFETY: the handle is loaded and, as no kernel of it is left, not used again. An error here means a
+        // context that is gone, and the module with it.
+        unsafe { (self.driver.functions.module_unload)(self.handle) };
     }
 }
 

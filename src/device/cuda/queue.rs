@@ -4,13 +4,13 @@ use std::ffi::c_void;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cudarc::driver::sys::{CUevent_flags, CUgraphInstantiate_flags, CUstreamCaptureMode, CUstreamCaptureStatus};
+use cudarc::driver::sys::{CUevent_flags, CUgraphInstantiate_flags, CUstreamCaptureMode};
 use cudarc::driver::{CudaEvent, CudaGraph, CudaStream, DriverError, result};
 use half::{bf16, f16};
 
 use super::driver::{LaunchAttribute, LaunchConfig, check, failed};
 use super::memory::CudaAllocation;
-use super::shared::Shared;
+use super::shared::{self, Shared};
 use crate::device::backend::{Allocation, Call, Queue, Replay, Timer, retain};
 use crate::device::memory::{Memory, Operand};
 use crate::format::DType;
@@ -52,29 +52,33 @@ impl CudaQueue {
         self.capture.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// True when the stream itself is in capture mode, whoever began that.
     fn is_capturing(&self) -> Result<bool> {
-        // The default streams cannot be captured.
-        if self.stream.cu_stream() as usize <= super::shared::PER_THREAD {
-            return Ok(false);
-        }
-        let status = self.stream.capture_status().map_err(failed("cuStreamIsCapturing"))?;
-        Ok(status != CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE)
+        shared::is_capturing(&self.stream).map_err(failed("cuStreamIsCapturing"))
     }
 
     /// An error if the stream is being captured.
     fn refuse_capture(&self, what: &str) -> Result<()> {
         if self.is_capturing()? {
-            return Err(Error::Unsupported(format!("{what} is not possible while the stream is being captured")));
+            return Err(not_captured(what));
         }
         Ok(())
     }
 
-    /// Gives `work` to the stream, in order with other uses of its operands.
-    fn submit(&self, operands: &[Operand<'_>], work: impl FnOnce() -> Result<()>) -> Result<()> {
+    /// Gives `work` to the stream, in order with other uses of its operands. `host_only` names work that cannot be
+    /// recorded.
+    fn submit(
+        &self,
+        host_only: Option<&str>,
+        operands: &[Operand<'_>],
+        work: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
         self.shared.context.bind_to_thread().map_err(failed("cuCtxSetCurrent"))?;
         let _order = self.shared.order();
-        let mode = if self.is_capturing()? { Mode::Capture } else { Mode::Run };
+        let mode = match (self.is_capturing()?, host_only) {
+            (true, Some(what)) => return Err(not_captured(what)),
+            (true, None) => Mode::Capture,
+            (false, _) => Mode::Run,
+        };
         let known = || operands.iter().filter_map(|o| Some((o.memory?.allocation.as_cuda()?, o.write)));
         match mode {
             Mode::Capture => {
@@ -108,6 +112,21 @@ impl CudaQueue {
                 Ok(())
             }
         }
+    }
+
+    /// Gives a copy from or to the host to the stream, and waits for it: when this returns, the host's memory is not
+    /// touched any more.
+    fn copy(&self, what: &str, operand: &Operand<'_>, copy: impl FnOnce() -> Result<()>) -> Result<()> {
+        let mut queued = false;
+        let submitted = self.submit(Some(what), std::slice::from_ref(operand), || {
+            copy()?;
+            queued = true;
+            Ok(())
+        });
+        if !queued {
+            return submitted;
+        }
+        self.stream.synchronize().map_err(failed("cuStreamSynchronize")).and(submitted)
     }
 
     fn launch_kernel(&self, kernel: *mut c_void, call: &Call<'_>) -> Result<()> {
@@ -160,15 +179,21 @@ impl CudaQueue {
     }
 }
 
+fn not_captured(what: &str) -> Error {
+    Error::Unsupported(format!("{what} is not possible while the stream is being captured"))
+}
+
 impl Queue for CudaQueue {
     fn alloc(&self, dtype: DType, len: usize) -> Result<Box<dyn Allocation>> {
+        self.shared.release_held();
+        let _order = self.shared.order();
         self.refuse_capture("an allocation")?;
         let (shared, stream) = (&self.shared, &self.stream);
         macro_rules! alloc {
             ($type:ty) => {{
                 // SAFETY: every bit pattern is a value of this type.
                 let slice = unsafe { stream.alloc::<$type>(len) };
-                slice.map(|slice| CudaAllocation::new(shared, slice))
+                slice.and_then(|slice| CudaAllocation::new(shared, slice))
             }};
         }
         let allocation = match dtype {
@@ -185,29 +210,25 @@ impl Queue for CudaQueue {
     }
 
     fn write(&self, target: &Operand<'_>, data: &[u8]) -> Result<()> {
-        self.refuse_capture("a copy from the host")?;
-        self.submit(std::slice::from_ref(target), || {
+        self.copy("a copy from the host", target, || {
             // SAFETY: the target is as long as `data` and lives in this context; `data` is borrowed until the
-            // stream has been waited for below.
+            // stream has been waited for.
             unsafe { result::memcpy_htod_async(target.address, data, self.stream.cu_stream()) }
                 .map_err(failed("cuMemcpyHtoDAsync"))
-        })?;
-        self.stream.synchronize().map_err(failed("cuStreamSynchronize"))
+        })
     }
 
     fn read(&self, source: &Operand<'_>, out: &mut [u8]) -> Result<()> {
-        self.refuse_capture("a copy to the host")?;
-        self.submit(std::slice::from_ref(source), || {
+        self.copy("a copy to the host", source, || {
             // SAFETY: the source is as long as `out` and lives in this context; `out` is borrowed until the
-            // stream has been waited for below.
+            // stream has been waited for.
             unsafe { result::memcpy_dtoh_async(out, source.address, self.stream.cu_stream()) }
                 .map_err(failed("cuMemcpyDtoHAsync"))
-        })?;
-        self.stream.synchronize().map_err(failed("cuStreamSynchronize"))
+        })
     }
 
     fn fill_zero(&self, target: &Operand<'_>) -> Result<()> {
-        self.submit(std::slice::from_ref(target), || {
+        self.submit(None, std::slice::from_ref(target), || {
             // SAFETY: the range lies in memory of this context that the operand borrows for writing; zero bytes
             // are a value of every element type.
             unsafe { result::memset_d8_async(target.address, 0, target.bytes, self.stream.cu_stream()) }
@@ -217,7 +238,7 @@ impl Queue for CudaQueue {
 
     fn launch(&self, call: &Call<'_>) -> Result<()> {
         let kernel = self.shared.kernels.get(call.entry)?.handle();
-        self.submit(call.operands, || self.launch_kernel(kernel, call))
+        self.submit(None, call.operands, || self.launch_kernel(kernel, call))
     }
 
     fn synchronize(&self) -> Result<()> {
@@ -226,6 +247,13 @@ impl Queue for CudaQueue {
     }
 
     fn begin_capture(&self) -> Result<()> {
+        if shared::is_per_thread(&self.stream) {
+            return Err(Error::Unsupported(
+                "the per-thread default stream is another stream in each thread: capture one that is not".into(),
+            ));
+        }
+        // No other thread's work is between its look at the mode of the stream and the stream itself.
+        let _order = self.shared.order();
         self.refuse_capture("another capture")?;
         let mut capture = self.capture();
         // Relaxed: other threads of the program go on as they like; what this stream may not do is refused above.
@@ -237,8 +265,13 @@ impl Queue for CudaQueue {
     }
 
     fn end_capture(&self) -> Result<Box<dyn Replay>> {
-        let retained = self.capture().take().unwrap_or_default();
-        let graph = self.stream.end_capture(CUgraphInstantiate_flags(0)).map_err(failed("cuStreamEndCapture"))?;
+        let (retained, graph) = {
+            let _order = self.shared.order();
+            let retained = self.capture().take().unwrap_or_default();
+            (retained, self.stream.end_capture(CUgraphInstantiate_flags(0)))
+        };
+        self.shared.release_held();
+        let graph = graph.map_err(failed("cuStreamEndCapture"))?;
         let graph = graph.ok_or_else(|| Error::Unsupported("the capture was broken off by the driver".into()))?;
         Ok(Box::new(CudaReplay {
             graph: SendGraph(graph),
@@ -277,9 +310,8 @@ impl Replay for CudaReplay {
     fn replay(&mut self) -> Result<()> {
         self.shared.context.bind_to_thread().map_err(failed("cuCtxSetCurrent"))?;
         let _order = self.shared.order();
-        let status = self.stream.capture_status().map_err(failed("cuStreamIsCapturing"))?;
-        if status != CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE {
-            return Err(Error::Unsupported("a replay is not possible while the stream is being captured".into()));
+        if shared::is_capturing(&self.stream).map_err(failed("cuStreamIsCapturing"))? {
+            return Err(not_captured("a replay"));
         }
         let tracks = self.shared.tracks();
         let known = || self.retained.iter().filter_map(|(memory, write)| Some((memory.allocation.as_cuda()?, *write)));
@@ -293,6 +325,13 @@ impl Replay for CudaReplay {
             memory.after(&self.stream, write)?;
         }
         Ok(())
+    }
+}
+
+impl Drop for CudaReplay {
+    fn drop(&mut self) {
+        // cudarc destroys the graph in whatever context is current.
+        shared::bind_quietly(&self.shared.context);
     }
 }
 
