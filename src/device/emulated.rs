@@ -27,6 +27,7 @@ pub(crate) struct Emulated {
     name: String,
     facts: DeviceFacts,
     shared: Arc<Shared>,
+    default: Arc<EmulatedQueue>,
 }
 
 /// What its streams use.
@@ -97,7 +98,8 @@ impl Device {
         let arch = machine.arch();
         let name = format!("emulator {arch}");
         let shared = Arc::new(Shared { name: name.clone(), machine, kernels: Kernels::new() });
-        Device { backend: Arc::new(Emulated { name, facts: facts(arch), shared }) }
+        let default = Arc::new(EmulatedQueue::new(&shared));
+        Device { backend: Arc::new(Emulated { name, facts: facts(arch), shared, default }) }
     }
 
     /// The machine behind an emulated device; `None` for a GPU.
@@ -142,11 +144,11 @@ impl Backend for Emulated {
     }
 
     fn default_queue(&self) -> Result<Arc<dyn Queue>> {
-        self.new_queue()
+        Ok(Arc::clone(&self.default) as Arc<dyn Queue>)
     }
 
     fn new_queue(&self) -> Result<Arc<dyn Queue>> {
-        Ok(Arc::new(EmulatedQueue { shared: Arc::clone(&self.shared), recording: Mutex::new(None) }))
+        Ok(Arc::new(EmulatedQueue::new(&self.shared)))
     }
 
     fn load(&self, entry: Entry) -> Result<()> {
@@ -207,6 +209,10 @@ impl Backend for Emulated {
 }
 
 impl EmulatedQueue {
+    fn new(shared: &Arc<Shared>) -> EmulatedQueue {
+        EmulatedQueue { shared: Arc::clone(shared), recording: Mutex::new(None) }
+    }
+
     /// Records `step` and returns true if the stream is being captured.
     fn record(&self, operands: &[Operand<'_>], step: impl FnOnce() -> Step) -> Result<bool> {
         let mut recording = self.recording.lock().unwrap_or_else(PoisonError::into_inner);
@@ -219,10 +225,14 @@ impl EmulatedQueue {
     /// An error if the stream is being captured.
     fn refuse_capture(&self, what: &str) -> Result<()> {
         match *self.recording.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(_) => Err(Error::Unsupported(format!("{what} is not possible while the stream is being captured"))),
+            Some(_) => Err(not_captured(what)),
             None => Ok(()),
         }
     }
+}
+
+fn not_captured(what: &str) -> Error {
+    Error::Unsupported(format!("{what} is not possible while the stream is being captured"))
 }
 
 impl Queue for EmulatedQueue {
@@ -273,9 +283,14 @@ impl Queue for EmulatedQueue {
     }
 
     fn begin_capture(&self) -> Result<()> {
-        self.refuse_capture("another capture")?;
-        *self.recording.lock().unwrap_or_else(PoisonError::into_inner) = Some(Recording::default());
-        Ok(())
+        let mut recording = self.recording.lock().unwrap_or_else(PoisonError::into_inner);
+        match *recording {
+            Some(_) => Err(not_captured("another capture")),
+            None => {
+                *recording = Some(Recording::default());
+                Ok(())
+            }
+        }
     }
 
     fn end_capture(&self) -> Result<Box<dyn Replay>> {

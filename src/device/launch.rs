@@ -199,11 +199,13 @@ impl<'a> LaunchBuilder<'a> {
     /// A tensor map over a matrix that the kernel reads.
     pub(crate) fn tensor_map<T: Element>(&mut self, matrix: &Matrix<'a, T>, desc: TensorMapDesc) -> &mut Self {
         let span = matrix.span();
+        // Of a single row the stride means nothing, yet a map has limits for it.
+        let row_stride = if span.rows > 1 { span.row_stride } else { span.row_bytes.next_multiple_of(16) };
         let map = TensorMap {
             dtype: T::DTYPE,
             address: span.address,
             dims: [matrix.cols() as u64, matrix.rows() as u64],
-            row_stride: span.row_stride,
+            row_stride,
             desc,
         };
         self.operand(matrix.device(), matrix.operand());

@@ -25,9 +25,10 @@ impl Span {
         Span { address, row_bytes: bytes as u64, row_stride: bytes as u64, rows: 1 }
     }
 
-    /// One past the last byte.
+    /// One past the last byte; the end of the address space for what leaves it. Not for an empty span.
     fn end(&self) -> u64 {
-        self.address + (self.rows - 1) * self.row_stride + self.row_bytes
+        let last = (self.rows - 1).saturating_mul(self.row_stride);
+        self.address.saturating_add(last).saturating_add(self.row_bytes)
     }
 
     fn is_empty(&self) -> bool {
@@ -53,7 +54,7 @@ impl Span {
         }
         // The extents overlap, so the rows run side by side: compare where each stands within a stride.
         let start = (high.address - low.address) % stride;
-        start < low.row_bytes || start + high.row_bytes > stride
+        start < low.row_bytes || high.row_bytes > stride - start
     }
 }
 
@@ -122,6 +123,14 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn spans_beyond_the_address_space_do_not_overflow() {
+        let most = u64::MAX;
+        let (all, few) = (rows(5, most, most, most), rows(16, 8, most, 2));
+        assert!(all.overlaps(&rows(1, most, most, 3)) && !few.overlaps(&rows(24, most - 16, most, 2)));
+        assert!(rows(1, 1, 0, most).overlaps(&rows(1, 1, 0, 2)));
     }
 
     #[test]

@@ -128,7 +128,9 @@ impl Linear {
     /// [`from_buffers`](Self::from_buffers) whose scales are not finite.
     pub fn weights(&self, stream: &Stream) -> Result<Int8Matrix> {
         let padded = stream.download(&self.codes)?;
-        let rows = (0..self.n).filter_map(|row| padded.get(row * self.ld..row * self.ld + self.k));
+        // The buffer was checked to hold the last row; without columns it need not, whatever the leading dimension.
+        let rows = if self.k == 0 { 0 } else { self.n };
+        let rows = (0..rows).filter_map(|row| padded.get(row * self.ld..row * self.ld + self.k));
         let codes: Vec<i8> = rows.flatten().copied().collect();
         Int8Matrix::from_contiguous(self.n, self.k, &codes, stream.download(&self.scales)?)
     }

@@ -71,7 +71,7 @@ impl QuantizeRows {
     ///
     /// # Errors
     /// Shapes, types or a device that are not the plan's; a leading dimension of the codes that is no multiple of
-    /// 16 or not their width; codes not aligned to 16 bytes; an output that overlaps another operand.
+    /// 16, not their width, or beyond an i32; codes not aligned to 16 bytes; an output that overlaps another operand.
     pub fn launches<T: InputElement>(
         &self,
         plan: &QuantizeRowsPlan,
@@ -110,6 +110,13 @@ impl QuantizeRows {
                 codes.rows(),
                 codes.cols(),
                 codes.ld()
+            )));
+        }
+        if codes.ld() > i32::MAX as usize {
+            return Err(Error::Shape(format!(
+                "the leading dimension {} of the codes exceeds {}, the largest that the kernel writes",
+                codes.ld(),
+                i32::MAX
             )));
         }
         check::length("the array of scales", scales.len(), "the number of rows", rows)?;

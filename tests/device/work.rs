@@ -2,6 +2,7 @@
 
 use halfbyte::Error;
 use halfbyte::device::{Buffer, Device, Graph, Launch, Matrix, MatrixMut, Region, Status, Stream, View, ViewMut};
+use halfbyte::emulator::Arch;
 use halfbyte::op::{QuantizeRows, QuantizeRowsArgs, Step};
 use halfbyte::plan::quantize_rows::QuantizeRowsPlan;
 
@@ -122,6 +123,21 @@ fn a_capture_refuses_what_it_cannot_record() {
         assert_eq!(failed, Error::Value("mine".into()));
         stream.synchronize().expect("a failed capture leaves the stream as it was");
     }
+}
+
+#[test]
+fn the_default_stream_is_one_stream() {
+    let device = Device::emulator(Arch::Sm80);
+    let mut buffer = device.stream().unwrap().upload(&[1u8; 4]).unwrap();
+    let mut graph = Graph::capture(&device.stream().unwrap(), |_| {
+        assert!(device.stream().unwrap().alloc::<u8>(1).is_err());
+        device.stream().unwrap().fill_zero(&mut buffer)
+    })
+    .unwrap();
+    let stream = device.stream().unwrap();
+    assert_eq!(stream.download(&buffer).unwrap(), [1; 4], "recorded, not done");
+    graph.replay().unwrap();
+    assert_eq!(stream.download(&buffer).unwrap(), [0; 4]);
 }
 
 #[test]

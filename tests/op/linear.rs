@@ -150,6 +150,11 @@ fn weights_and_bias_come_back() {
     assert_eq!(linear.bias(&stream).unwrap(), layer.bias);
     assert_eq!((linear.out_features(), linear.in_features()), (33, 50));
     assert_eq!(linear.device(), stream.device());
+    // Without columns a leading dimension is not bounded by the buffer.
+    let (none, scales) = (stream.alloc::<i8>(0).unwrap(), stream.zeros::<f32>(3).unwrap());
+    let empty = Linear::from_buffers(none, [3, 0], usize::MAX - 15, scales, None).unwrap();
+    let weights = empty.weights(&stream).unwrap();
+    assert_eq!((weights.rows(), weights.cols()), (3, 0));
 }
 
 /// The form of a runtime: views into larger matrices, one scratch buffer, every legal plan.

@@ -248,6 +248,11 @@ fn quantize_rows() {
             run(&|x| x.codes = raw(here, 0x1008, M * LD).matrix(M, LD, LD).unwrap()),
             &["the matrix of codes is at address 0x1008", "16 bytes"],
         ),
+        (
+            "a stride that the kernel cannot count",
+            run(&|x| x.codes = raw(here, 0x1000, M << 32).matrix(M, 1 << 32, 1 << 32).unwrap()),
+            &["leading dimension 4294967296 of the codes", "2147483647"],
+        ),
         ("too few scales", run(&|x| x.scales = raw(here, 0x1000, 4)), &["scales holds 4", "number of rows = 5"]),
         (
             "codes over x",

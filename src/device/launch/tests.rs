@@ -137,6 +137,17 @@ fn tensor_maps_come_first_and_are_checked() {
     let want =
         TensorMap { dtype: crate::format::DType::I8, address: a.address(), dims: [100, 64], row_stride: 128, desc };
     assert_eq!(seen, [want, want]);
+    // One row has no stride that a limit could be about.
+    let mut builder = Launch::new(geometry(entry));
+    let row = a.view().matrix(1, 100, 1 << 50).unwrap();
+    builder.tensor_map(&row, desc).tensor_map(&row, desc).ptr_mut(&mut d).null().null().null();
+    let launch = builder.i64(8).u32(1).u32(1).u32(100).u32(3).finish().unwrap();
+    launch
+        .encode(&mut block, |map| {
+            assert_eq!((map.dims, map.row_stride), ([100, 1], 112));
+            Ok([0; 128])
+        })
+        .unwrap();
     let odd = a.view().slice(8..).unwrap().matrix(4, 100, 128).unwrap();
     let mut builder = Launch::new(geometry(entry));
     builder.tensor_map(&odd, desc);
