@@ -12,7 +12,9 @@ use super::{Device, Element};
 /// An array of elements in the memory of one device.
 ///
 /// Made by [`Stream::alloc`](super::Stream::alloc) and its kin. Freed on drop, in the order of the streams that
-/// use it; dropping never waits.
+/// use it; dropping does not wait, except on a GPU without memory pools, where CUDA frees only what is not in use.
+/// Dropped while one of these streams is being captured, it is freed after the capture; dropped while a
+/// [`Graph`](super::Graph) works on it, with the graph.
 pub struct Buffer<T> {
     pub(super) memory: Arc<Memory>,
     pub(super) len: usize,
