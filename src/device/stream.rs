@@ -20,7 +20,8 @@ struct Block([u8; MAX_PARAMS]);
 /// A stream of one device: its work is done in the order in which it was given.
 ///
 /// Work of different streams may overlap; buffers know their last uses, so that work on the same buffer keeps
-/// its order across streams, whichever threads queue it. On the emulator every piece of work is done before its method returns.
+/// its order across streams, whichever threads queue it. On the emulator every piece of work is done before its
+/// method returns.
 #[derive(Clone)]
 pub struct Stream {
     pub(super) device: Device,
