@@ -35,8 +35,8 @@ impl Graph {
     ///
     /// # Errors
     /// Those of `work`; operands made from raw addresses (a graph cannot keep them alive); an operand that is
-    /// pending on another stream; a stream that cannot be captured (CUDA's legacy and per-thread default streams) or that is
-    /// being captured already.
+    /// pending on another stream; a stream that cannot be captured (CUDA's legacy and per-thread default streams)
+    /// or that is being captured already.
     pub fn capture(stream: &Stream, work: impl FnOnce(&Stream) -> Result<()>) -> Result<Graph> {
         stream.queue.begin_capture()?;
         let mut unfinished = Unfinished(Some(&*stream.queue));
