@@ -67,7 +67,6 @@ mod copy;
 mod fault;
 pub mod ir;
 mod machine;
-#[allow(dead_code)]
 mod ptx;
 mod simd;
 mod tensor;
