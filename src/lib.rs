@@ -39,7 +39,8 @@
 //! # Promises
 //!
 //! - int8 products are exact, so emulator, GPU and reference agree bit for bit, under every plan.
-//! - A run allocates nothing and waits for nothing; its errors name the values and the rule.
+//! - A run on CUDA allocates nothing and waits for nothing (the emulator does the work there and then); errors name the
+//!   values and the rule.
 //! - No panic on any input through the safe API; without a driver there is an error, never a crash.
 
 pub mod device;

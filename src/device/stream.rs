@@ -111,7 +111,7 @@ impl Stream {
         self.queue.fill_zero(&target.view.operand(true))
     }
 
-    /// Launches a kernel. Returns before it has run, except on the emulator; allocates nothing.
+    /// Launches a kernel. Returns before it has run and allocates nothing, except on the emulator.
     ///
     /// # Errors
     /// Operands of another device, more shared memory or clusters than the device has, a kernel that was not

@@ -7,9 +7,9 @@
 //! | [`GemmS8`] | the int8 product itself, exact in s32 or scaled to f32, f16 or bf16 |
 //!
 //! Every door has the same three handles. `plan` is pure and free of allocation; `launches` checks the
-//! arguments and hands out the [`Step`]s of a run as values; `run` does them on a stream. Running allocates
-//! nothing and waits for nothing, so it can be captured in a graph. Arguments that break a rule are refused
-//! with their values before anything is launched.
+//! arguments and hands out the [`Step`]s of a run as values; `run` does them on a stream. On CUDA, running
+//! allocates nothing and waits for nothing, so it can be captured in a graph; the emulator does the work there and
+//! then. Arguments that break a rule are refused with their values before anything is launched.
 
 mod check;
 mod element;

@@ -1,7 +1,7 @@
 //! Launches of the probes: tiny kernels around one instruction each, whose output is compared between machines.
 
 use super::{DeviceFacts, Geometry};
-use crate::manifest::{Entry, Target};
+use crate::manifest::{Entry, ROWS, Target};
 
 /// Blocks of every `ProbeMma…`: as many independent products.
 pub const MMA_BLOCKS: u32 = 16;
@@ -10,27 +10,6 @@ pub const SCALAR_BLOCKS: u32 = 8;
 /// Blocks of `ProbeHopperTma`: as many boxes.
 pub const TMA_BLOCKS: u32 = 8;
 
-const ENTRIES: [Entry; 15] = {
-    use Entry::*;
-    [
-        ProbeMmaS8,
-        ProbeMmaF16,
-        ProbeMmaBf16,
-        ProbeSharedLdmatrix,
-        ProbeSharedLdmatrixTrans,
-        ProbeSharedCpAsync,
-        ProbeScalarPrmt,
-        ProbeScalarConvert,
-        ProbeScalarDivide,
-        ProbeWarpShuffle,
-        ProbeWarpRedux,
-        ProbeWarpAtomic,
-        ProbeHopperMbarrier,
-        ProbeHopperTma,
-        ProbeHopperWgmma,
-    ]
-};
-
 /// The launches of all probes that run on a device.
 pub fn plan(facts: &DeviceFacts) -> impl Iterator<Item = Geometry> + use<> {
     let capability = facts.capability;
@@ -38,21 +17,21 @@ pub fn plan(facts: &DeviceFacts) -> impl Iterator<Item = Geometry> + use<> {
         true => target.capability() == capability,
         false => target.capability() <= capability,
     };
-    ENTRIES.into_iter().filter(move |entry| entry.row().targets.iter().any(runs)).map(|entry| {
-        let blocks = match entry {
+    let probes = ROWS.iter().filter(|row| row.source.starts_with("probe/"));
+    probes.filter(move |row| row.targets.iter().any(runs)).map(|row| {
+        let blocks = match row.entry {
             Entry::ProbeMmaS8 | Entry::ProbeMmaF16 | Entry::ProbeMmaBf16 => MMA_BLOCKS,
             Entry::ProbeScalarPrmt | Entry::ProbeScalarConvert | Entry::ProbeScalarDivide => SCALAR_BLOCKS,
             Entry::ProbeHopperTma => TMA_BLOCKS,
             _ => 1,
         };
-        Geometry { entry, grid: [blocks, 1, 1], cluster: [1; 3], shared_bytes: entry.row().shared_bytes }
+        Geometry { entry: row.entry, grid: [blocks, 1, 1], cluster: [1; 3], shared_bytes: row.shared_bytes }
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::ROWS;
 
     #[test]
     fn every_probe_is_planned_where_it_runs() {

@@ -7,6 +7,8 @@ mod cuda_launches;
 #[cfg(all(feature = "cuda", unix))]
 mod cuda_order;
 #[cfg(all(feature = "cuda", unix))]
+mod cuda_run;
+#[cfg(all(feature = "cuda", unix))]
 mod fake_driver;
 #[cfg(feature = "emulator")]
 mod memory;
