@@ -93,24 +93,28 @@ pub(crate) fn lanes_text(mask: u32) -> String {
     format!("{plural} {}", parts.join(", "))
 }
 
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\n  in kernel `{}`", self.kernel)?;
+        if !self.instruction.is_empty() {
+            write!(f, ", instruction `{}` (PTX line {})", self.instruction, self.ptx_line)?;
+        }
+        if let Some((file, line)) = &self.source {
+            write!(f, "\n  at {file}:{line}")?;
+        }
+        let [x, y, z] = self.block;
+        write!(f, "\n  block ({x}, {y}, {z}), warp {}", self.warp)?;
+        if self.lanes != 0 {
+            write!(f, ", {}", lanes_text(self.lanes))?;
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        if let Some(site) = &self.site {
-            write!(f, "\n  in kernel `{}`", site.kernel)?;
-            if !site.instruction.is_empty() {
-                write!(f, ", instruction `{}` (PTX line {})", site.instruction, site.ptx_line)?;
-            }
-            if let Some((file, line)) = &site.source {
-                write!(f, "\n  at {file}:{line}")?;
-            }
-            let [x, y, z] = site.block;
-            write!(f, "\n  block ({x}, {y}, {z}), warp {}", site.warp)?;
-            if site.lanes != 0 {
-                write!(f, ", {}", lanes_text(site.lanes))?;
-            }
-        }
-        Ok(())
+        self.site.as_ref().map_or(Ok(()), |site| write!(f, "{site}"))
     }
 }
 

@@ -68,6 +68,7 @@ mod fault;
 pub mod ir;
 mod machine;
 mod ptx;
+mod report;
 mod simd;
 mod tensor;
 
@@ -76,4 +77,5 @@ pub use code::{Module, Pointer, Role, Variable, visit_registers};
 pub use copy::{Fill, Problem, ProblemKind, Swizzle, TensorMap, TensorMapDtype};
 pub use fault::{Fault, FaultKind, Site};
 pub use machine::{AsyncOrder, Count, Counters, InstructionCount, LaunchConfig, Machine, MachineOptions};
+pub use report::{Report, ReportKind};
 pub use simd::Simd;

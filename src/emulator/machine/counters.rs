@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::super::ir::Code;
+use super::super::report::Report;
 
 /// What one instruction, or one source line, did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,6 +61,10 @@ pub struct Counters {
     pub block_bytes: u64,
     /// Per instruction that ran, in the order of the PTX text.
     pub instructions: Vec<InstructionCount>,
+    /// What a checked launch found, one report a pair of instructions.
+    pub reports: Vec<Report>,
+    /// Findings between further pairs of instructions, beyond the most that are kept.
+    pub reports_dropped: u64,
 }
 
 impl Counters {
@@ -157,6 +162,8 @@ impl Tally {
             barriers: self.barriers,
             block_bytes: self.block_bytes,
             instructions: instructions.collect(),
+            reports: Vec::new(),
+            reports_dropped: 0,
         }
     }
 }

@@ -50,12 +50,22 @@ pub struct MachineOptions {
     /// Steps after which a launch is ended with a fault: one for each warp instruction, and some for each block that
     /// starts and for each turn of one that waits, so that neither a huge grid nor a wait without end goes on for ever.
     pub step_limit: u64,
+    /// Look for races, reads of bytes never written and the other findings of [`ReportKind`](super::ReportKind), and list
+    /// them in [`Counters::reports`]. Several times slower.
+    pub checked: bool,
 }
 
 impl MachineOptions {
     /// The defaults for an architecture.
     pub fn new(arch: Arch) -> MachineOptions {
-        MachineOptions { arch, threads: None, simd: None, async_order: AsyncOrder::Late, step_limit: STEP_LIMIT }
+        MachineOptions {
+            arch,
+            threads: None,
+            simd: None,
+            async_order: AsyncOrder::Late,
+            step_limit: STEP_LIMIT,
+            checked: false,
+        }
     }
 }
 
@@ -205,13 +215,18 @@ impl Machine {
             level: self.level,
             arch: self.options.arch,
             async_order: self.options.async_order,
+            reports: self.options.checked.then(Default::default),
         };
         let resident = self.options.arch.resident_blocks(launch.threads(), total_shared);
         let workers = self.workers();
         let pool =
             if workers > 1 && launch.blocks() > 1 { self.pool.get_or_init(|| pool(workers)).as_ref() } else { None };
         let tally = grid::run(&launch, resident, self.options.step_limit, pool, workers, config.count)?;
-        Ok(tally.finish(code))
+        let mut counters = tally.finish(code);
+        if let Some(reports) = &launch.reports {
+            (counters.reports, counters.reports_dropped) = reports.take();
+        }
+        Ok(counters)
     }
 
     /// Bytes of host memory that one block of such a launch takes while it runs: registers, shared and local memory.

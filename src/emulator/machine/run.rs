@@ -3,6 +3,7 @@
 use super::super::arch::Arch;
 use super::super::fault::{Fault, FaultKind, Site};
 use super::super::ir::{Code, PredSrc, Reg, V32, V64};
+use super::super::report::Reports;
 use super::super::simd::Level;
 use super::counters::{Count, Tally};
 use super::cta::Cta;
@@ -37,6 +38,8 @@ pub(crate) struct Launch<'a> {
     pub arch: Arch,
     /// When asynchronous operations take effect.
     pub async_order: AsyncOrder,
+    /// Where findings go, in checked mode.
+    pub reports: Option<Reports>,
 }
 
 impl Launch<'_> {
