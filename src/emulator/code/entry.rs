@@ -174,7 +174,7 @@ pub(super) fn instructions<'a>(
         }
     }
     // Falling off the end of an entry ends it.
-    code.lines.push(At { text: "exit;".to_string(), ptx_line: function.ptx_line, file: None, line: 0 });
+    code.lines.push(At { text: "exit;".to_string(), ptx_line: function.ptx_line, ..At::default() });
     entry.insts.push(Inst { op: Op::Exit, guard: None, at: code.lines.len() as u32 - 1 });
     Ok(targets)
 }
@@ -206,7 +206,9 @@ fn one<'a>(
     };
     let at = u32::try_from(code.lines.len()).map_err(|_| "too many instructions")?;
     let (file, line) = position(instruction.loc, around);
-    code.lines.push(At { text: tidy(instruction.text), ptx_line: instruction.ptx_line, file, line });
+    let caller = instruction.loc.and_then(|loc| loc.caller);
+    let caller = caller.and_then(|(file, line)| Some((*around.file_numbers.get(&file)?, line)));
+    code.lines.push(At { text: tidy(instruction.text), ptx_line: instruction.ptx_line, file, line, caller });
     let words = Words::new(modifiers(instruction.opcode));
     let mut context = Context { entry, inst: instruction, words, guard, at };
     decode(&mut context, instruction.opcode)

@@ -22,6 +22,8 @@ pub struct Loc {
     pub file: u32,
     /// 1-based line.
     pub line: u32,
+    /// File index and line of the call that was inlined here, if it was one.
+    pub caller: Option<(u32, u32)>,
 }
 
 /// Where a variable lives.

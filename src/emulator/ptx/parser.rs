@@ -332,10 +332,10 @@ impl<'a> Parser<'a, '_> {
 
     fn loc(&mut self) -> Result<Loc, ParseError> {
         self.skip();
-        let loc = Loc { file: self.int32()?, line: self.int32()? };
+        let mut loc = Loc { file: self.int32()?, line: self.int32()?, caller: None };
         self.int()?;
-        // The place inside the innermost inlined function is the one worth telling; where that was
-        // inlined follows and is stepped over.
+        // The place inside the innermost inlined function, and where that was inlined. The calls around it would have to
+        // be found among earlier `.loc`s, of which several can be meant.
         while self.eat(b',') {
             match self.word()? {
                 "function_name" => {
@@ -345,9 +345,8 @@ impl<'a> Parser<'a, '_> {
                     }
                 }
                 "inlined_at" => {
-                    for _ in 0..3 {
-                        self.int()?;
-                    }
+                    loc.caller = Some((self.int32()?, self.int32()?));
+                    self.int()?;
                 }
                 _ => return Err(self.error("unknown attribute of .loc before this")),
             }
