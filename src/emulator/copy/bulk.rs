@@ -179,11 +179,14 @@ impl PendingBulk {
         mbarrier::complete_tx(shared, u64::from(self.mbar), self.bytes)
     }
 
-    /// 32-byte sectors of global memory that the copy reads.
-    pub(crate) fn sectors(&self) -> u64 {
+    /// 32-byte sectors of global memory that the copy reads, its bytes there, and its bytes in shared memory.
+    pub(crate) fn traffic(&self) -> (u64, u64, u64) {
         let span = |at: u64, bytes: u64| if bytes == 0 { 0 } else { at.wrapping_add(bytes - 1) / 32 - at / 32 + 1 };
         match &self.source {
-            Source::Plain { address } => span(*address, u64::from(self.bytes)),
+            Source::Plain { address } => {
+                let bytes = u64::from(self.bytes);
+                (span(*address, bytes), bytes, bytes)
+            }
             Source::Tile { map, coords } => {
                 let size = map.dtype.size();
                 let (skip, count) = inner_range(map, coords[0]);
@@ -191,7 +194,10 @@ impl PendingBulk {
                 let start = map.address.wrapping_add_signed((i64::from(coords[0]) + skip) * size as i64);
                 let lines = u64::from(self.bytes) / (u64::from(map.box_[0]) * size);
                 let offsets = (0..lines).filter_map(|line| outer_offset(map, coords, line));
-                offsets.map(|offset| span(start.wrapping_add(offset), count as u64 * size)).sum()
+                let inner = count as u64 * size;
+                let add = |(sectors, read), offset| (sectors + span(start.wrapping_add(offset), inner), read + inner);
+                let (sectors, read) = offsets.fold((0, 0), add);
+                (sectors, read, u64::from(self.bytes))
             }
         }
     }
@@ -335,7 +341,7 @@ mod tests {
         mbarrier::init(&mut shared, 0, 1).unwrap();
         queue.issue_tile(target(128), &map.to_bytes().unwrap(), 3, [2, 0, 3, 0, 0], 1024).unwrap();
         // Two lines of 3 elements are inside, 12 bytes from byte 8 of their 32-byte rows.
-        assert_eq!(queue.last().unwrap().sectors(), 2);
+        assert_eq!(queue.last().unwrap().traffic(), (2, 2 * 12, 4 * 3 * 2 * 4));
         queue.take(0).unwrap().land(&mut shared, &memory).unwrap();
         for (z, y, x) in (0..24).map(|i| (i / 12, i / 4 % 3, i % 4)) {
             let at = 128 + 4 * (12 * z + 4 * y + x);

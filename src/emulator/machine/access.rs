@@ -5,7 +5,6 @@ use std::sync::atomic::{Ordering, fence};
 use super::super::fault::{Fault, FaultKind};
 use super::super::ir::{Addr, Order, Reg, Space, Ty};
 use super::alu::{Registers, addresses};
-use super::counters::{sectors, wavefronts};
 use super::memory::{Allocation, LOCAL_WINDOW, PARAM_WINDOW, SHARED_WINDOW, WINDOW};
 use super::run::Run;
 use super::words::Words;
@@ -122,7 +121,7 @@ impl Run<'_> {
             return Err(self.misaligned(space, lanes, active, size, STORE));
         }
         match space {
-            Space::Global => self.global::<STORE>(shape, lanes, active, size),
+            Space::Global => self.counted_global::<STORE>(shape, lanes, active, size),
             Space::Const => {
                 let base = self.launch.const_base;
                 let moved = Lanes {
@@ -136,7 +135,7 @@ impl Run<'_> {
             Space::Shared => self.shared::<STORE>(shape, lanes, 0, active, size),
             Space::Param => self.window::<STORE>(Place::Param, shape, lanes, 0, active, size),
             Space::Local => self.window::<STORE>(Place::Local, shape, lanes, 0, active, size),
-            Space::Generic if lanes.high < SHARED_WINDOW => self.global::<STORE>(shape, lanes, active, size),
+            Space::Generic if lanes.high < SHARED_WINDOW => self.counted_global::<STORE>(shape, lanes, active, size),
             Space::Generic => self.generic::<STORE>(shape, lanes, active, size),
         }
     }
@@ -165,7 +164,27 @@ impl Run<'_> {
             self.window::<STORE>(Place::Param, shape, lanes, PARAM_WINDOW, param, size)?;
         }
         let rest = active & !(shared | local | param);
-        if rest != 0 { self.lane_by_lane::<STORE>(shape, lanes, rest, size) } else { Ok(()) }
+        if rest == 0 {
+            return Ok(());
+        }
+        if self.counting() {
+            self.count_global(&lanes.at, rest, size as u64, STORE);
+        }
+        self.lane_by_lane::<STORE>(shape, lanes, rest, size)
+    }
+
+    #[inline(always)]
+    fn counted_global<const STORE: bool>(
+        &mut self,
+        shape: Shape,
+        lanes: &Lanes,
+        active: u32,
+        size: usize,
+    ) -> Result<(), Fault> {
+        if self.counting() {
+            self.count_global(&lanes.at, active, size as u64, STORE);
+        }
+        self.global::<STORE>(shape, lanes, active, size)
     }
 
     fn global<const STORE: bool>(
@@ -187,7 +206,6 @@ impl Run<'_> {
                 _ => return self.lane_by_lane::<STORE>(shape, lanes, active, size),
             },
         };
-        self.count_sectors::<STORE>(lanes, active, size);
         self.transfer::<STORE>(Place::Global(allocation), shape, &lanes.at, allocation.base, active)
     }
 
@@ -200,7 +218,6 @@ impl Run<'_> {
         active: u32,
         size: usize,
     ) -> Result<(), Fault> {
-        self.count_sectors::<STORE>(lanes, active, size);
         let launch = self.launch;
         for lane in (0..32).filter(|i| active >> i & 1 == 1) {
             let at = lanes.at[lane];
@@ -224,10 +241,8 @@ impl Run<'_> {
         active: u32,
         size: usize,
     ) -> Result<(), Fault> {
-        if let Some(count) = self.count() {
-            let (passes, ideal) = wavefronts(&lanes.at, active, size as u64);
-            count.wavefronts += passes;
-            count.wavefronts_ideal += ideal;
+        if self.counting() {
+            self.count_shared(&lanes.at, active, size as u64);
         }
         self.window::<STORE>(Place::Shared, shape, lanes, window, active, size)
     }
@@ -267,6 +282,11 @@ impl Run<'_> {
                 active,
             ));
         }
+        if matches!(place, Place::Local)
+            && let Some(count) = self.count()
+        {
+            count.local_requests += 1;
+        }
         self.transfer::<STORE>(place, shape, &lanes.at, window, active)
     }
 
@@ -296,18 +316,6 @@ impl Run<'_> {
             }
         };
         if known { Ok(()) } else { Err(self.unknown()) }
-    }
-
-    #[inline(always)]
-    fn count_sectors<const STORE: bool>(&mut self, lanes: &Lanes, active: u32, size: usize) {
-        if let Some(count) = self.count() {
-            let n = sectors(&lanes.at, active, size as u64);
-            if STORE {
-                count.sectors_written += n;
-            } else {
-                count.sectors_read += n;
-            }
-        }
     }
 
     #[cold]

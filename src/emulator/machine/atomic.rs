@@ -26,6 +26,11 @@ impl Run<'_> {
         let size = bytes_of(ty);
         let launch = self.launch;
         self.warp.polls += 1;
+        if self.counting() {
+            let window = |at: u64| at.wrapping_sub(SHARED_WINDOW) < WINDOW;
+            let generic = space == Space::Generic && window(lanes.at[active.trailing_zeros() as usize & 31]);
+            self.count_atomic(&lanes.at, active, size as u64, space == Space::Shared || generic, d.is_some());
+        }
         for lane in (0..32).filter(|i| active >> i & 1 == 1) {
             let at = lanes.at[lane];
             if !at.is_multiple_of(size as u64) {

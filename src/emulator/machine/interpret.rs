@@ -114,15 +114,13 @@ impl Run<'_> {
             let Some(inst) = insts.get(pc as usize) else {
                 break Err(self.fault(FaultKind::Unsupported, format!("execution ran past the end, to {pc}"), mask));
             };
-            if !self.tally.counts.is_empty()
-                && let Some(count) = self.tally.counts.get_mut(inst.at as usize)
-            {
-                count.executions += 1;
-            }
             let active = match inst.guard {
                 None => mask,
                 Some(p) => mask & self.lanes_of(p),
             };
+            if self.counting() {
+                self.count_execution(active);
+            }
             if active == 0 {
                 pc += 1;
                 continue;
@@ -141,6 +139,9 @@ impl Run<'_> {
                     }
                 }
                 Flow::Split(target, lanes) => {
+                    if let Some(count) = self.count() {
+                        count.splits += 1;
+                    }
                     let rest = mask & !lanes;
                     let back = target <= pc;
                     let (low, high) =
@@ -175,9 +176,17 @@ impl Run<'_> {
                     self.warp.put_back(Fragment { pc, mask, state, tired: false });
                     // The attempt does not count as progress.
                     left += 1;
+                    if self.counting() {
+                        self.discount_execution(active);
+                    }
                     break Ok(None);
                 }
-                Flow::Keep(lanes) => mask = lanes,
+                Flow::Keep(lanes) => {
+                    if let Some(count) = self.count() {
+                        count.splits += 1;
+                    }
+                    mask = lanes;
+                }
                 Flow::Yield => {
                     pc += 1;
                     break Ok(self.give_turn(pc, mask));
@@ -275,7 +284,7 @@ impl Run<'_> {
                 true
             }
             // The two that make most of a product's time, when the whole warp is there.
-            Op::Mma(ref op) if active == self.warp.live && self.tally.counts.is_empty() => {
+            Op::Mma(ref op) if active == self.warp.live && !self.counting() => {
                 super::super::tensor::mma(level, &mut self.warp.regs.r32, op).map_err(|p| self.problem(&p, active))?;
                 true
             }

@@ -19,7 +19,7 @@ mod words;
 
 use std::sync::OnceLock;
 
-pub use counters::{Count, Counters, InstructionCount};
+pub use counters::{Count, Counters, InstructionCount, Kind, Place};
 pub use tensor::AsyncOrder;
 
 use super::arch::Arch;

@@ -5,7 +5,7 @@ use super::super::fault::{Fault, FaultKind, Site};
 use super::super::ir::{Code, PredSrc, Reg, V32, V64};
 use super::super::report::Reports;
 use super::super::simd::Level;
-use super::counters::{Count, Tally};
+use super::counters::Tally;
 use super::cta::Cta;
 use super::memory::Snapshot;
 use super::tensor::AsyncOrder;
@@ -76,16 +76,6 @@ pub(crate) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// The count of the current instruction, if somebody asked.
-    #[inline(always)]
-    pub fn count(&mut self) -> Option<&mut Count> {
-        if self.tally.counts.is_empty() {
-            return None;
-        }
-        let at = self.launch.code.insts.get(self.pc as usize)?.at;
-        self.tally.counts.get_mut(at as usize)
-    }
-
     /// Lanes where a predicate operand holds.
     #[inline(always)]
     pub fn lanes_of(&self, p: PredSrc) -> u32 {

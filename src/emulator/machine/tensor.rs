@@ -5,7 +5,6 @@ use super::super::copy::{BulkTarget, CpAsync, GlobalMemory, Problem, ProblemKind
 use super::super::fault::{Fault, FaultKind};
 use super::super::ir::{Addr, MmaKind, Op, Pred, Reg, Space, V32};
 use super::super::tensor;
-use super::counters::{sectors, wavefronts};
 use super::interpret::Flow;
 use super::memory::{Allocation, PARAM_WINDOW, SHARED_WINDOW, Snapshot, WINDOW};
 use super::run::{Launch, Run, site};
@@ -140,14 +139,6 @@ impl Run<'_> {
         lanes.at.map(|at| if at.wrapping_sub(SHARED_WINDOW) < WINDOW { at - SHARED_WINDOW } else { at })
     }
 
-    fn tally_shared(&mut self, at: &[u64; 32], active: u32, bytes: u64) {
-        if let Some(count) = self.count() {
-            let (passes, ideal) = wavefronts(at, active, bytes);
-            count.wavefronts += passes;
-            count.wavefronts_ideal += ideal;
-        }
-    }
-
     fn tally_macs(&mut self, kind: MmaKind, warps: u64) {
         if let Some(count) = self.count() {
             count.tensor_macs += u64::from(kind.m) * u64::from(kind.n) * u64::from(kind.k) / warps;
@@ -265,17 +256,17 @@ impl Run<'_> {
                 }
             }
         }
-        if !self.tally.counts.is_empty() {
-            self.tally_shared(&lanes.at, shown, 16);
+        if self.counting() {
+            self.count_shared(&lanes.at, shown, 16);
         }
         true
     }
 
     fn matrix_rows(&mut self, addr: Addr, num: u8, active: u32) -> [u32; 32] {
         let at = self.shared_lanes(addr, active);
-        if !self.tally.counts.is_empty() {
+        if self.counting() {
             let lanes = (u64::from(u32::MAX) >> (32 - 8 * u32::from(num.clamp(1, 4)))) as u32;
-            self.tally_shared(&at, lanes, 16);
+            self.count_shared(&at, lanes, 16);
         }
         at.map(narrow)
     }
@@ -291,16 +282,12 @@ impl Run<'_> {
             // Above 16 it is refused, whatever it is.
             src_size: std::array::from_fn(|lane| taken(self, lane).min(255) as u8),
         };
+        if self.counting() {
+            self.count_cp_async(&src.at, &dst, active, u64::from(size), &copy.src_size);
+        }
         let issued = self.warp.copies.issue(active, copy, self.cta.shared.len(), &self.launch.memory);
         issued.map_err(|p| self.problem(&p, active))?;
         self.relieve_copies(active)?;
-        if !self.tally.counts.is_empty() {
-            self.tally_shared(&dst, active, u64::from(size));
-            let reading = (0..32).filter(|i| active >> i & 1 == 1 && taken(self, *i) > 0).fold(0u32, |m, i| m | 1 << i);
-            if let Some(count) = self.count() {
-                count.sectors_read += sectors(&src.at, reading, u64::from(size));
-            }
-        }
         if self.launch.async_order != AsyncOrder::Late && self.lands_now() {
             let landed = self.warp.copies.wait_all(active, self.cta.shared.as_mut_slice(), &self.launch.memory);
             landed.map_err(|p| self.problem(&p, active))?;
@@ -334,11 +321,11 @@ impl Run<'_> {
 
     /// Counts the bulk copy just issued, and lands it if that is its order.
     fn bulk_issued(&mut self) -> Result<(), Fault> {
-        if !self.tally.counts.is_empty() {
-            let read = self.cta.bulk.last().map_or(0, |copy| copy.sectors());
-            if let Some(count) = self.count() {
-                count.sectors_read += read;
-            }
+        if self.counting()
+            && let Some(copy) = self.cta.bulk.last()
+        {
+            let (sectors, read, bytes) = copy.traffic();
+            self.count_bulk(sectors, read, bytes);
         }
         if self.lands_now()
             && let Some(copy) = self.cta.bulk.take(self.cta.bulk.len().saturating_sub(1))
