@@ -75,6 +75,9 @@ pub enum Error {
     /// The emulator stopped a kernel; the text is its report.
     #[error("{0}")]
     Emulator(String),
+    /// A checked emulator ran a kernel to its end and found something wrong with it; the text has every report.
+    #[error("{0}")]
+    Findings(String),
     /// Memory that cannot be had.
     #[error("out of memory: {bytes} bytes asked for on {device}")]
     OutOfMemory {

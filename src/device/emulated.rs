@@ -1,10 +1,11 @@
 //! The device that runs PTX on the host.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::backend::{Allocation, Backend, Call, Queue, Replay, Timer, retain};
+use super::findings::Findings;
 use super::kernels::Kernels;
 use super::memory::{Memory, Operand};
 use super::tensor_map::{Swizzle, TensorMap};
@@ -35,6 +36,7 @@ struct Shared {
     name: String,
     machine: Machine,
     kernels: Kernels<Arc<Module>>,
+    findings: Mutex<Findings>,
 }
 
 /// A stream: everything is done at once, in the order of the calls.
@@ -57,7 +59,7 @@ struct Recording {
 
 enum Step {
     Fill { address: u64, bytes: usize },
-    Launch { entry: Entry, config: LaunchConfig, params: Vec<u8> },
+    Launch { entry: Entry, config: LaunchConfig, params: Vec<u8>, operands: Vec<emulator::Operand<'static>> },
 }
 
 struct EmulatedReplay {
@@ -92,12 +94,23 @@ impl Device {
         Device::emulator_with(Machine::new(arch))
     }
 
-    /// A device that runs on this machine.
+    /// A device that runs on this machine, a checked one for instance:
+    ///
+    /// ```
+    /// use halfbyte::device::Device;
+    /// use halfbyte::emulator::{Arch, Machine, MachineOptions};
+    ///
+    /// let options = MachineOptions { checked: true, ..MachineOptions::new(Arch::Sm80) };
+    /// let device = Device::emulator_with(Machine::with(options));
+    /// // From here on a launch that does something wrong is an error that says what, even if its results are right.
+    /// # assert!(device.take_reports().is_empty());
+    /// ```
     #[cfg_attr(docsrs, doc(cfg(feature = "emulator")))]
     pub fn emulator_with(machine: Machine) -> Device {
         let arch = machine.arch();
         let name = format!("emulator {arch}");
-        let shared = Arc::new(Shared { name: name.clone(), machine, kernels: Kernels::new() });
+        let shared =
+            Arc::new(Shared { name: name.clone(), machine, kernels: Kernels::new(), findings: Mutex::default() });
         let default = Arc::new(EmulatedQueue::new(&shared));
         Device { backend: Arc::new(Emulated { name, facts: facts(arch), shared, default }) }
     }
@@ -106,6 +119,22 @@ impl Device {
     #[cfg_attr(docsrs, doc(cfg(feature = "emulator")))]
     pub fn machine(&self) -> Option<&Machine> {
         self.backend.as_emulator().map(|emulated| &emulated.shared.machine)
+    }
+
+    /// What a checked emulator does with the findings of a launch: an [`Error::Findings`] of the call that launched it
+    /// (at first), or, with `true`, only keep them for [`take_reports`](Self::take_reports). Nothing on other devices.
+    #[cfg_attr(docsrs, doc(cfg(feature = "emulator")))]
+    pub fn keep_reports(&self, keep: bool) {
+        if let Some(emulated) = self.backend.as_emulator() {
+            emulated.shared.findings().keep = keep;
+        }
+    }
+
+    /// What checked launches on this device found since the last call, each finding once, at most a few hundred. Empty
+    /// for every other device.
+    #[cfg_attr(docsrs, doc(cfg(feature = "emulator")))]
+    pub fn take_reports(&self) -> Vec<emulator::Report> {
+        self.backend.as_emulator().map_or_else(Vec::new, |emulated| emulated.shared.findings().take())
     }
 }
 
@@ -121,13 +150,31 @@ impl Shared {
         self.machine.fill(address, 0, bytes).map_err(|fault| self.error(fault, bytes))
     }
 
-    fn launch(&self, entry: Entry, config: &LaunchConfig, params: &[u8]) -> Result<()> {
+    fn findings(&self) -> MutexGuard<'_, Findings> {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn launch(
+        &self,
+        entry: Entry,
+        config: &LaunchConfig,
+        params: &[u8],
+        operands: &[emulator::Operand<'_>],
+    ) -> Result<()> {
         let module = self.kernels.get(entry)?;
-        match self.machine.launch(module, entry.row().symbol, config, params) {
-            Ok(_) => Ok(()),
+        match self.machine.launch_with(module, entry.row().symbol, config, params, operands) {
+            Ok(counters) if counters.reports.is_empty() => Ok(()),
+            Ok(counters) => self.findings().add(entry.row().symbol, counters.reports, counters.reports_dropped),
             Err(fault) => Err(self.error(fault, 0)),
         }
     }
+}
+
+/// What a call's memory is to the emulator.
+fn operands(call: &Call<'_>) -> Vec<emulator::Operand<'static>> {
+    let operand =
+        |o: &Operand<'_>| emulator::Operand { name: o.name, address: o.address, bytes: o.bytes as u64, write: o.write };
+    call.operands.iter().map(operand).collect()
 }
 
 impl Backend for Emulated {
@@ -271,11 +318,13 @@ impl Queue for EmulatedQueue {
             shared_bytes: call.shared_bytes,
             count: false,
         };
-        let step = || Step::Launch { entry: call.entry, config, params: call.params.to_vec() };
+        let operands = operands(call);
+        let step =
+            || Step::Launch { entry: call.entry, config, params: call.params.to_vec(), operands: operands.clone() };
         if self.record(call.operands, step)? {
             return Ok(());
         }
-        self.shared.launch(call.entry, &config, call.params)
+        self.shared.launch(call.entry, &config, call.params, &operands)
     }
 
     fn synchronize(&self) -> Result<()> {
@@ -323,7 +372,9 @@ impl Replay for EmulatedReplay {
         for step in &self.recording.steps {
             match step {
                 Step::Fill { address, bytes } => self.shared.fill_zero(*address, *bytes)?,
-                Step::Launch { entry, config, params } => self.shared.launch(*entry, config, params)?,
+                Step::Launch { entry, config, params, operands } => {
+                    self.shared.launch(*entry, config, params, operands)?;
+                }
             }
         }
         Ok(())

@@ -156,7 +156,8 @@ impl<'a> LaunchBuilder<'a> {
         }
         match launch.operands.get_mut(launch.operand_count) {
             Some(slot) => {
-                *slot = operand;
+                let name = launch.row.params.fields.get(self.next).map_or("", |field| field.0);
+                *slot = Operand { name, ..operand };
                 launch.operand_count += 1;
             }
             None => self.fail(|| Error::Value(format!("a launch has at most {MAX_OPERANDS} operands"))),

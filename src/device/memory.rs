@@ -41,4 +41,7 @@ pub(crate) struct Operand<'a> {
     pub bytes: usize,
     /// Whether the work writes it.
     pub write: bool,
+    /// The kernel's name for it; empty where there is no kernel.
+    #[cfg_attr(not(feature = "emulator"), allow(dead_code, reason = "only the emulator's reports name operands"))]
+    pub name: &'static str,
 }

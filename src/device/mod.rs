@@ -30,6 +30,8 @@ mod view;
 mod cuda;
 #[cfg(feature = "emulator")]
 mod emulated;
+#[cfg(feature = "emulator")]
+mod findings;
 
 use std::fmt;
 use std::sync::Arc;

@@ -136,7 +136,7 @@ impl<'a, T: Element> View<'a, T> {
     }
 
     pub(super) fn operand(&self, write: bool) -> Operand<'a> {
-        Operand { memory: self.memory, address: self.address, bytes: self.len * size_of::<T>(), write }
+        Operand { memory: self.memory, address: self.address, bytes: self.len * size_of::<T>(), write, name: "" }
     }
 }
 

@@ -76,6 +76,8 @@ pub use arch::Arch;
 pub use code::{Module, Pointer, Role, Variable, visit_registers};
 pub use copy::{Fill, Problem, ProblemKind, Swizzle, TensorMap, TensorMapDtype};
 pub use fault::{Fault, FaultKind, Site};
-pub use machine::{AsyncOrder, Count, Counters, InstructionCount, Kind, LaunchConfig, Machine, MachineOptions, Place};
+pub use machine::{
+    AsyncOrder, Count, Counters, InstructionCount, Kind, LaunchConfig, Machine, MachineOptions, Operand, Place,
+};
 pub use report::{Report, ReportKind};
 pub use simd::Simd;

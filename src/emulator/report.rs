@@ -19,12 +19,28 @@ pub enum ReportKind {
     Uninitialized,
     /// A write to a buffer that the launch was told only to read.
     WriteToInput,
+    /// An access inside an allocation, but outside the parts of it that the launch was given.
+    OutsideOperand,
     /// Generic writes that the asynchronous proxy reads with no proxy fence between, or the other way round.
     ProxyFence,
     /// Wrong use of asynchronous groups: copies or products that nobody waits for, waits for groups never made.
     AsyncGroup,
     /// Wrong use of a barrier, an mbarrier or a warp's collective that has no other effect here.
     Barrier,
+}
+
+impl fmt::Display for ReportKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ReportKind::Race => "race",
+            ReportKind::Uninitialized => "uninitialized",
+            ReportKind::WriteToInput => "write to an input",
+            ReportKind::OutsideOperand => "outside the operands",
+            ReportKind::ProxyFence => "missing proxy fence",
+            ReportKind::AsyncGroup => "asynchronous group",
+            ReportKind::Barrier => "barrier",
+        })
+    }
 }
 
 /// One finding of a checked launch. `Display` is the whole report.
@@ -44,7 +60,7 @@ pub struct Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.message, self.site)?;
+        write!(f, "{}: {}{}", self.kind, self.message, self.site)?;
         if let Some(other) = &self.other {
             write!(f, "\n  the other side:{other}")?;
         }

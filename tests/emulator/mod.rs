@@ -4,6 +4,7 @@ mod asynchronous;
 mod control;
 mod convert;
 mod faults;
+mod findings;
 mod float;
 mod grid;
 mod harness;

@@ -20,7 +20,7 @@ pub enum Out {
 }
 
 impl Out {
-    const ALL: [Out; 4] = [Out::F32, Out::F16, Out::Bf16, Out::S32];
+    pub const ALL: [Out; 4] = [Out::F32, Out::F16, Out::Bf16, Out::S32];
 
     fn size(self) -> usize {
         if matches!(self, Out::F16 | Out::Bf16) { 2 } else { 4 }
@@ -48,7 +48,7 @@ impl Case {
         Case { entry, m, n, k, split: 1, out: Out::S32, bias: false, pad: 0, offset: 0 }
     }
 
-    fn tile(&self, name: &str) -> usize {
+    pub fn tile(&self, name: &str) -> usize {
         self.entry.row().constant(name).unwrap() as usize
     }
 
@@ -68,8 +68,8 @@ impl Case {
         let (ldd, size) = (n + self.pad, out.size());
         let bytes = (self.offset + m * ldd) * size;
         let tiles = m.div_ceil(self.tile("TILE_M")) * n.div_ceil(self.tile("TILE_N"));
-        let at_a = bench.upload("a", &bytes_of(&a));
-        let at_b = bench.upload("b", &bytes_of(&b));
+        let at_a = bench.rows("a", &bytes_of(&a), k, lda);
+        let at_b = bench.rows("b", &bytes_of(&b), k, ldb);
         let at_rows = bench.upload("scale_row", &bytes_of(&scale_row));
         let at_cols = bench.upload("scale_col", &bytes_of(&scale_col));
         let at_bias = if self.bias { bench.upload("bias", &bytes_of(&bias)) } else { 0 };
@@ -96,7 +96,7 @@ impl Case {
             let partials = tiles * self.split * self.tile("TILE_M") * self.tile("TILE_N") * 4;
             let (at_partials, at_tickets) = match self.split {
                 1 => (0, 0),
-                _ => (bench.untouched("partials", partials), bench.upload("tickets", &vec![0; tiles * 4])),
+                _ => (bench.fresh("partials", partials), bench.upload("tickets", &vec![0; tiles * 4])),
             };
             owned.extend([at_partials, at_tickets]);
             args.extend([
@@ -139,8 +139,11 @@ impl Case {
             let here = element * size..(element + 1) * size;
             panic!("{self:?}: d[{row}, {column}] is {:02x?}, not {:02x?}", &got[here.clone()], &expected[here]);
         }
-        assert_eq!(bench.download(at_a, a.len()), bytes_of(&a), "{self:?}: a was written");
-        assert_eq!(bench.download(at_b, b.len()), bytes_of(&b), "{self:?}: b was written");
+        for (what, at, codes, ld) in [("a", at_a, &a, lda), ("b", at_b, &b, ldb)] {
+            let (now, then) = (bench.download(at, codes.len()), bytes_of(codes));
+            let same = now.chunks(ld.max(1)).zip(then.chunks(ld.max(1))).all(|(now, then)| now[..k] == then[..k]);
+            assert!(same, "{self:?}: {what} was written");
+        }
         bench.free(&owned);
         counters
     }

@@ -1,16 +1,18 @@
 //! The kernels themselves, on the emulator, with every parameter chosen by hand: tiles, slices and strides that no plan
 //! would choose too. Expected values come from plain loops here; nothing of the crate's arithmetic is used.
 
+mod checked;
 mod gemm_s8;
 mod quantize_rows;
 mod traffic;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 
-use halfbyte::emulator::{Arch, Counters, LaunchConfig, Machine, MachineOptions, Module};
+use halfbyte::emulator::{Arch, Counters, LaunchConfig, Machine, MachineOptions, Module, Operand, TensorMap};
 use halfbyte::kernels;
 use halfbyte::manifest::{Entry, Field, ROWS, Target};
 
@@ -37,6 +39,8 @@ fn a_running_block_takes_at_most_4_mb() {
 struct Bench {
     machine: Machine,
     modules: HashMap<&'static str, Module>,
+    /// Bytes of each live allocation.
+    lengths: RefCell<BTreeMap<u64, usize>>,
 }
 
 impl Bench {
@@ -53,12 +57,31 @@ impl Bench {
             .filter(|m| serves(m.target))
             .map(|m| (m.source, Module::parse(&text(m)).unwrap_or_else(|e| panic!("{}: {e}", m.source))))
             .collect();
-        Bench { machine: Machine::with(options), modules }
+        Bench { machine: Machine::with(options), modules, lengths: RefCell::default() }
+    }
+
+    /// Memory that nothing has written.
+    fn fresh(&self, name: &str, bytes: usize) -> u64 {
+        let at = self.machine.alloc(bytes, name).unwrap();
+        self.lengths.borrow_mut().insert(at, bytes);
+        at
     }
 
     fn upload(&self, name: &str, data: &[u8]) -> u64 {
-        let at = self.machine.alloc(data.len(), name).unwrap();
+        let at = self.fresh(name, data.len());
         self.machine.write(at, data).unwrap();
+        at
+    }
+
+    /// Rows of `cols` bytes that start `ld` apart; on a checked machine what lies between is never written.
+    fn rows(&self, name: &str, data: &[u8], cols: usize, ld: usize) -> u64 {
+        if !self.machine.options().checked {
+            return self.upload(name, data);
+        }
+        let at = self.fresh(name, data.len());
+        for (i, row) in data.chunks(ld.max(1)).enumerate() {
+            self.machine.write(at + (i * ld) as u64, &row[..cols.min(row.len())]).unwrap();
+        }
         at
     }
 
@@ -73,17 +96,39 @@ impl Bench {
     }
 
     fn free(&self, addresses: &[u64]) {
-        addresses.iter().filter(|&&a| a != 0).for_each(|&a| self.machine.free(a).unwrap());
+        for &at in addresses.iter().filter(|&&at| at != 0) {
+            self.machine.free(at).unwrap();
+            self.lengths.borrow_mut().remove(&at);
+        }
     }
 
-    /// Launches an entry with parameters given by name; panics with the emulator's report.
+    /// What parameters point to: from there to the end of the allocation, written only where the manifest says so.
+    fn operands(&self, entry: Entry, args: &[(&str, Arg)]) -> Vec<Operand<'static>> {
+        let lengths = self.lengths.borrow();
+        let fields = entry.row().params.fields.iter();
+        let operand = |&(name, field, _): &(&'static str, Field, _)| {
+            let address = match &args.iter().find(|(n, _)| *n == name)?.1 {
+                Arg::Map(map) => TensorMap::from_bytes(map).unwrap().address,
+                Arg::Long(at) if matches!(field, Field::Ptr | Field::PtrMut) && *at != 0 => *at,
+                _ => return None,
+            };
+            let (start, len) = lengths.range(..=address).next_back()?;
+            Some(Operand { name, address, bytes: start + *len as u64 - address, write: field == Field::PtrMut })
+        };
+        fields.filter_map(operand).collect()
+    }
+
+    /// Launches an entry with parameters given by name; panics with the emulator's report, or all of them.
     fn launch(&self, entry: Entry, grid: u32, shared_bytes: u32, count: bool, args: &[(&str, Arg)]) -> Counters {
         let row = entry.row();
         let config =
             LaunchConfig { grid: [grid, 1, 1], block: [row.threads, 1, 1], cluster: [1; 3], shared_bytes, count };
         let module = &self.modules[row.source];
-        let counters =
-            self.machine.launch(module, row.symbol, &config, &block(entry, args)).unwrap_or_else(|e| panic!("{e}"));
+        let launched =
+            self.machine.launch_with(module, row.symbol, &config, &block(entry, args), &self.operands(entry, args));
+        let counters = launched.unwrap_or_else(|e| panic!("{e}"));
+        let reports: Vec<String> = counters.reports.iter().map(ToString::to_string).collect();
+        assert!(reports.is_empty(), "{}:\n{}", row.symbol, reports.join("\n"));
         // Copies under way included.
         let bytes = counters.block_bytes;
         assert!((1..=BLOCK_BYTES).contains(&bytes), "{}: a block took {bytes} bytes", row.symbol);

@@ -7,7 +7,7 @@ use halfbyte::manifest::Entry;
 use super::{Arg, Bench, Random, UNTOUCHED, bytes_of};
 
 /// Element of the input: its entry, its bytes, and its value as f32.
-trait Element: bytemuck::Pod {
+pub trait Element: bytemuck::Pod {
     const ENTRY: Entry;
     fn from_f32(x: f32) -> Self;
     fn to_f32(self) -> f32;
@@ -120,7 +120,7 @@ fn check<T: Element>(bench: &Bench, case: Case, fill: impl Fn(usize, usize) -> f
 }
 
 /// Columns around vectors, warps and blocks; strides that allow vectors and that do not; fewer blocks than rows.
-fn shapes<T: Element>(bench: &Bench) -> usize {
+pub fn shapes<T: Element>(bench: &Bench) -> usize {
     let mut cases = 0;
     for cols in [1, 7, 8, 129, 1000, 2051, 4096] {
         for (pad, offset) in [(0, 0), (3, 0), ((8 - cols % 8) % 8, 0), ((8 - cols % 8) % 8, 1)] {

@@ -3,6 +3,7 @@
 
 mod allocation;
 mod case;
+mod checked;
 mod gemm_s8;
 mod linear;
 mod quantize_rows;

@@ -181,23 +181,30 @@ impl PendingBulk {
 
     /// 32-byte sectors of global memory that the copy reads, its bytes there, and its bytes in shared memory.
     pub(crate) fn traffic(&self) -> (u64, u64, u64) {
-        let span = |at: u64, bytes: u64| if bytes == 0 { 0 } else { at.wrapping_add(bytes - 1) / 32 - at / 32 + 1 };
+        let (mut sectors, mut read) = (0, 0);
+        self.reads(|at, bytes| {
+            sectors += at.wrapping_add(bytes - 1) / 32 - at / 32 + 1;
+            read += bytes;
+        });
+        (sectors, read, u64::from(self.bytes))
+    }
+
+    /// Tells the runs of global memory that the copy reads: address and bytes, none of them empty.
+    pub(crate) fn reads(&self, mut run: impl FnMut(u64, u64)) {
         match &self.source {
-            Source::Plain { address } => {
-                let bytes = u64::from(self.bytes);
-                (span(*address, bytes), bytes, bytes)
-            }
+            Source::Plain { address } if self.bytes > 0 => run(*address, u64::from(self.bytes)),
+            Source::Plain { .. } => {}
             Source::Tile { map, coords } => {
                 let size = map.dtype.size();
                 let (skip, count) = inner_range(map, coords[0]);
+                if count == 0 {
+                    return;
+                }
                 // Inside the tensor the coordinate is not negative.
                 let start = map.address.wrapping_add_signed((i64::from(coords[0]) + skip) * size as i64);
                 let lines = u64::from(self.bytes) / (u64::from(map.box_[0]) * size);
                 let offsets = (0..lines).filter_map(|line| outer_offset(map, coords, line));
-                let inner = count as u64 * size;
-                let add = |(sectors, read), offset| (sectors + span(start.wrapping_add(offset), inner), read + inner);
-                let (sectors, read) = offsets.fold((0, 0), add);
-                (sectors, read, u64::from(self.bytes))
+                offsets.for_each(|offset| run(start.wrapping_add(offset), count as u64 * size));
             }
         }
     }

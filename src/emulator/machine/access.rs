@@ -206,6 +206,9 @@ impl Run<'_> {
                 _ => return self.lane_by_lane::<STORE>(shape, lanes, active, size),
             },
         };
+        if launch.reports.is_some() {
+            self.check_global(allocation, lanes, active, size, !STORE, STORE);
+        }
         self.transfer::<STORE>(Place::Global(allocation), shape, &lanes.at, allocation.base, active)
     }
 
@@ -228,6 +231,10 @@ impl Run<'_> {
                     format!("{what} of {size} bytes at global address {at:#x}: {}", launch.memory.describe(at, size));
                 return Err(self.fault(FaultKind::OutOfBounds, text, 1 << lane).at_address(at));
             };
+            if launch.reports.is_some() {
+                let one = Lanes { at: lanes.at, low: at, high: at, bits: at };
+                self.check_global(allocation, &one, 1 << lane, size, !STORE, STORE);
+            }
             self.transfer::<STORE>(Place::Global(allocation), shape, &lanes.at, allocation.base, 1 << lane)?;
         }
         Ok(())
@@ -327,7 +334,7 @@ impl Run<'_> {
         if let (Space::Global | Space::Generic, Some(index)) = (space, self.launch.memory.index_of(at)) {
             let a = &self.launch.memory.allocations[index];
             if a.offset(at, 1).is_some() {
-                text += &format!(" (byte {} of `{}`)", at - a.base, a.name);
+                text += &format!(" ({})", self.launch.memory.operands.place(a, at));
             }
         }
         self.fault(FaultKind::Misaligned, text, 1 << lane).at_address(at)

@@ -2,7 +2,7 @@
 
 use super::super::fault::{Fault, FaultKind};
 use super::super::ir::{Addr, AtomOp, Reg, Space, Ty};
-use super::access::bytes_of;
+use super::access::{Lanes, bytes_of};
 use super::alu::{float_add, half_add};
 use super::memory::{SHARED_WINDOW, WINDOW};
 use super::run::Run;
@@ -68,6 +68,10 @@ impl Run<'_> {
                         );
                         return Err(self.fault(FaultKind::OutOfBounds, text, 1 << lane).at_address(at));
                     };
+                    if launch.reports.is_some() {
+                        let one = Lanes { at: lanes.at, low: at, high: at, bits: at };
+                        self.check_global(allocation, &one, 1 << lane, size, true, true);
+                    }
                     update(allocation, offset, op, ty, b, c)
                 }
             };

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::super::fault::{Fault, FaultKind};
+use super::operand::Operands;
 use super::words::Words;
+use super::written::Written;
 
 /// First address of global memory; nothing lies below, so that null and small integers fault.
 const GLOBAL_FIRST: u64 = 0x7_0000_0000;
@@ -35,6 +37,8 @@ pub(crate) struct Allocation {
     pub len: usize,
     /// What the owner calls it.
     pub name: Arc<str>,
+    /// Which bytes were ever written, in checked mode.
+    pub written: Option<Written>,
     words: Box<[AtomicU64]>,
 }
 
@@ -89,6 +93,9 @@ impl Allocation {
 
     /// Copies bytes in; the range must lie inside.
     pub fn copy_in(&self, offset: usize, data: &[u8]) {
+        if let Some(written) = &self.written {
+            written.mark(offset..offset + data.len());
+        }
         let (head, body) = data.split_at(data.len().min(offset.wrapping_neg() % 8));
         for (byte, cell) in head.iter().zip(&self.u8s()[offset..]) {
             cell.store(*byte, Relaxed);
@@ -182,9 +189,16 @@ struct Table {
 #[derive(Default)]
 pub(crate) struct GlobalMemory {
     table: RwLock<Table>,
+    /// Whether to know which bytes were ever written.
+    checked: bool,
 }
 
 impl GlobalMemory {
+    /// Without allocations; `checked` ones know which of their bytes were written.
+    pub fn new(checked: bool) -> GlobalMemory {
+        GlobalMemory { checked, ..GlobalMemory::default() }
+    }
+
     /// Makes an allocation whose bytes are all `0xFF` (NaN in every float format), so that what was never
     /// written shows.
     pub fn alloc(&self, bytes: usize, name: &str) -> Result<u64, Fault> {
@@ -199,6 +213,7 @@ impl GlobalMemory {
         let mut words: Vec<AtomicU64> = Vec::new();
         words.try_reserve_exact(count).map_err(|_| no_memory())?;
         words.resize_with(count, || AtomicU64::new(u64::MAX));
+        let written = self.checked.then(|| Written::new(bytes)).transpose().map_err(|_| no_memory())?;
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
         let base = table.next.max(GLOBAL_FIRST);
         // Both are below the first window, so the sum is far from overflow.
@@ -207,7 +222,7 @@ impl GlobalMemory {
             return Err(no_memory());
         }
         table.next = next;
-        let allocation = Allocation { base, len: bytes, name: name.into(), words: words.into_boxed_slice() };
+        let allocation = Allocation { base, len: bytes, name: name.into(), written, words: words.into_boxed_slice() };
         table.live.insert(base, Arc::new(allocation));
         Ok(base)
     }
@@ -245,6 +260,7 @@ impl GlobalMemory {
         Snapshot {
             allocations: table.live.values().cloned().collect(),
             freed: table.freed.iter().cloned().collect(),
+            operands: Operands::default(),
             hint: AtomicUsize::new(0),
         }
     }
@@ -255,6 +271,8 @@ pub(crate) struct Snapshot {
     /// Sorted by base.
     pub allocations: Vec<Arc<Allocation>>,
     freed: Vec<(u64, usize, Arc<str>)>,
+    /// What the launch was given of them.
+    pub operands: Operands,
     /// Index of an allocation that was hit lately: asynchronous copies look there first.
     hint: AtomicUsize,
 }
@@ -301,20 +319,19 @@ impl Snapshot {
         }
         let below = self.index_of(address).map(|i| &self.allocations[i]);
         let above = self.allocations.get(self.allocations.partition_point(|a| a.base <= address));
+        let label = |a: &Allocation| format!("{} ({} bytes)", self.operands.label(a), a.len);
         let past =
             below.map(|a| (address - a.base, a)).map(|(offset, a)| (offset.saturating_sub(a.len as u64), offset, a));
         match (past, above) {
             (Some((0, offset, a)), _) if offset < a.len as u64 => {
                 let beyond = offset.saturating_add(bytes as u64).saturating_sub(a.len as u64);
-                format!("reaches {beyond} bytes past the end of `{}` ({} bytes)", a.name, a.len)
+                format!("reaches {beyond} bytes past the end of {}", label(a))
             }
             (Some((past, _, _)), Some(next)) if next.base - address < past => {
-                format!("{} bytes before the start of `{}` ({} bytes)", next.base - address, next.name, next.len)
+                format!("{} bytes before the start of {}", next.base - address, label(next))
             }
-            (Some((past, _, a)), _) => format!("{past} bytes past the end of `{}` ({} bytes)", a.name, a.len),
-            (None, Some(next)) => {
-                format!("{} bytes before the start of `{}` ({} bytes)", next.base - address, next.name, next.len)
-            }
+            (Some((past, _, a)), _) => format!("{past} bytes past the end of {}", label(a)),
+            (None, Some(next)) => format!("{} bytes before the start of {}", next.base - address, label(next)),
             (None, None) => "there is no allocation".into(),
         }
     }

@@ -4,6 +4,7 @@ mod access;
 mod alu;
 mod atomic;
 mod block;
+mod checked;
 mod collective;
 mod counters;
 mod cta;
@@ -11,15 +12,18 @@ mod grid;
 mod interpret;
 mod load;
 mod memory;
+mod operand;
 mod rare;
 mod run;
 mod tensor;
 mod warp;
 mod words;
+mod written;
 
 use std::sync::OnceLock;
 
 pub use counters::{Count, Counters, InstructionCount, Kind, Place};
+pub use operand::Operand;
 pub use tensor::AsyncOrder;
 
 use super::arch::Arch;
@@ -28,6 +32,7 @@ use super::fault::{Fault, FaultKind};
 use super::ir::Code;
 use super::simd::{Level, Simd};
 use memory::GlobalMemory;
+use operand::Operands;
 use run::Launch;
 use words::Bytes;
 
@@ -111,7 +116,7 @@ impl Machine {
         Machine {
             options,
             level: Level::new(options.simd),
-            memory: GlobalMemory::default(),
+            memory: GlobalMemory::new(options.checked),
             modules: Default::default(),
             pool: OnceLock::new(),
         }
@@ -185,6 +190,17 @@ impl Machine {
         Ok(())
     }
 
+    /// The first bytes in a row, as offsets into a range, that neither the host nor a kernel has written since they were
+    /// allocated. `None` if all were, and always on a machine that is not checked.
+    ///
+    /// # Errors
+    /// A range that is not inside one allocation.
+    pub fn unwritten(&self, address: u64, len: usize) -> Result<Option<std::ops::Range<usize>>, Fault> {
+        let (allocation, offset) = self.memory.find(address, len, "question about a range")?;
+        let gap = allocation.written.as_ref().and_then(|written| written.gap(offset..offset + len));
+        Ok(gap.map(|gap| gap.start - offset..gap.end - offset))
+    }
+
     /// Runs the entry of a module to its end. `params` is the parameter block, laid out as the entry declares it.
     /// Variables of the module are allocated and initialized at its first launch and live as long as the machine.
     ///
@@ -197,11 +213,33 @@ impl Machine {
         config: &LaunchConfig,
         params: &[u8],
     ) -> Result<Counters, Fault> {
+        self.launch_with(module, entry, config, params, &[])
+    }
+
+    /// As [`launch`](Self::launch), told what the parameters mean: faults and reports call memory by the names of the
+    /// `operands`. A checked launch also reports every write to one that is not to be written
+    /// ([`WriteToInput`](super::ReportKind::WriteToInput)) and, in an allocation of which some operand is a part, every
+    /// access outside all of them ([`OutsideOperand`](super::ReportKind::OutsideOperand)); so name every part of such an
+    /// allocation that the kernel may touch. Allocations that no operand lies in are not restricted. Operands may
+    /// overlap; a byte may be written if one of those that hold it says so.
+    ///
+    /// # Errors
+    /// As [`launch`](Self::launch).
+    pub fn launch_with(
+        &self,
+        module: &Module,
+        entry: &str,
+        config: &LaunchConfig,
+        params: &[u8],
+        operands: &[Operand<'_>],
+    ) -> Result<Counters, Fault> {
         let code = find(module, entry)?;
         let total_shared = self.check(code, config, params.len())?;
         let loaded = self.modules.load(module, &self.memory)?;
         let mut block = Bytes::new(code.param_bytes as usize, 0);
         block.as_mut_slice().copy_from_slice(params);
+        let mut memory = self.memory.snapshot();
+        memory.operands = Operands::new(operands);
         let launch = Launch {
             code,
             grid: config.grid,
@@ -209,7 +247,7 @@ impl Machine {
             dynamic_shared: config.shared_bytes,
             total_shared,
             params: block,
-            memory: self.memory.snapshot(),
+            memory,
             addresses: loaded.registers(code),
             const_base: loaded.const_base,
             level: self.level,

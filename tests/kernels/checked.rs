@@ -1,0 +1,82 @@
+//! Every kernel path in checked mode, at the smallest shapes with several ragged tiles that use each slot of their ring
+//! again: right results, and nothing to report. [`Bench::launch`] fails with all reports.
+
+use half::{bf16, f16};
+use halfbyte::emulator::{Arch, AsyncOrder, MachineOptions};
+use halfbyte::manifest::{Entry, ROWS};
+
+use super::Bench;
+use super::gemm_s8::{Case, MMA, Out, WGMMA};
+use super::quantize_rows;
+
+const ORDERS: [AsyncOrder; 3] = [AsyncOrder::Late, AsyncOrder::Early, AsyncOrder::Random(11)];
+
+fn bench(arch: Arch, async_order: AsyncOrder) -> Bench {
+    Bench::with(MachineOptions { async_order, checked: true, ..MachineOptions::new(arch) })
+}
+
+/// The cases of one tile in one order: all outputs over ragged edges and a wrapped ring, one row, no K.
+fn tile(bench: &Bench, entry: Entry) -> usize {
+    let of = |name| entry.row().constant(name).unwrap() as usize;
+    let deep = (2 * of("STAGES") + 1) * of("TILE_K") - 3;
+    let mut cases = 0;
+    let mut check = |case: Case| {
+        case.check(bench, false);
+        cases += 1;
+    };
+    for (i, out) in Out::ALL.into_iter().enumerate() {
+        let edges = Case::new(entry, (of("TILE_M") + 3, of("TILE_N") + 5, deep));
+        check(Case { out, bias: i % 2 == 0, pad: i, offset: i % 2, ..edges });
+        check(Case { out, bias: i % 2 == 1, ..Case::new(entry, (1, 8, of("TILE_K") + 1)) });
+    }
+    // A tensor map has at least one column; plans give wgmma no empty K.
+    if entry != WGMMA {
+        check(Case { bias: true, out: Out::F32, ..Case::new(entry, (2, 9, 0)) });
+    }
+    cases
+}
+
+#[test]
+fn every_tile_of_mma_is_clean() {
+    let mut cases = 0;
+    for order in ORDERS {
+        let bench = bench(Arch::Sm80, order);
+        for entry in MMA {
+            cases += tile(&bench, entry);
+            // Slices of K: whole rings, and fewer steps than a ring has.
+            let deep = 9 * entry.row().constant("TILE_K").unwrap() as usize - 1;
+            for (split, out) in [(2, Out::F16), (3, Out::S32), (9, Out::F32)] {
+                Case { split, out, bias: split == 2, pad: 1, ..Case::new(entry, (17, 70, deep)) }.check(&bench, false);
+                cases += 1;
+            }
+        }
+    }
+    assert_eq!(cases, 3 * 3 * (9 + 3));
+}
+
+#[test]
+fn wgmma_is_clean() {
+    let cases: usize = ORDERS.into_iter().map(|order| tile(&bench(Arch::Sm90a, order), WGMMA)).sum();
+    assert_eq!(cases, 3 * 8);
+}
+
+#[test]
+fn quantizing_rows_is_clean() {
+    let bench = bench(Arch::Sm80, AsyncOrder::Late);
+    let cases = [
+        quantize_rows::shapes::<f32>(&bench),
+        quantize_rows::shapes::<f16>(&bench),
+        quantize_rows::shapes::<bf16>(&bench),
+    ];
+    assert_eq!(cases, [56; 3]);
+}
+
+/// A kernel that is added must be added here, or to the probes, which `tests/op/checked.rs` runs.
+#[test]
+fn every_entry_has_its_checked_run() {
+    let mut entries: Vec<Entry> = [&MMA[..], &[WGMMA]].concat();
+    entries.extend([Entry::QuantizeRowsF32, Entry::QuantizeRowsF16, Entry::QuantizeRowsBf16]);
+    for row in ROWS {
+        assert!(row.source.starts_with("probe/") || entries.contains(&row.entry), "{} has none", row.symbol);
+    }
+}
