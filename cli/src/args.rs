@@ -42,6 +42,10 @@ pub struct VerifyArgs {
     /// Also verify every 2-D floating matrix of this safetensors file
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
+    /// Run on checked emulators, which also find what gives right results today: races, missing waits and fences, reads
+    /// of memory never written, writes to inputs. Several times slower; never on a GPU
+    #[arg(long)]
+    pub checked: bool,
     /// Print one JSON object per case and one at the end, instead of lines for people
     #[arg(long)]
     pub json: bool,

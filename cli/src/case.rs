@@ -16,7 +16,7 @@ use halfbyte::reference::{
 use halfbyte::{Error, Result};
 
 use crate::model::Matrix;
-use crate::report::CaseResult;
+use crate::report::{CaseResult, Finding};
 use crate::shapes::Shape;
 
 /// A device to run on.
@@ -27,6 +27,8 @@ pub struct Place {
     pub device: Device,
     /// Its stream.
     pub stream: Stream,
+    /// Whether it is a checked emulator.
+    pub checked: bool,
 }
 
 /// The operations, in the order in which a linear layer uses them.
@@ -201,12 +203,14 @@ impl Prepared {
             shape: self.group.sizes(operation),
             data: self.group.data().to_string(),
             device: place.name.clone(),
+            checked: place.checked,
             kernel: String::new(),
             references: "exact".into(),
             worst: 0.0,
             quantization_error: None,
             seconds: 0.0,
             failure: None,
+            findings: place.device.take_reports().iter().map(Finding::new).collect(),
         };
         match ran {
             Err(error) => {

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
+use halfbyte::emulator;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -19,6 +20,8 @@ pub struct CaseResult {
     pub data: String,
     /// Device.
     pub device: String,
+    /// Whether that is a checked emulator.
+    pub checked: bool,
     /// Kernels that ran.
     pub kernel: String,
     /// References it was held to, the exact bits first.
@@ -29,25 +32,68 @@ pub struct CaseResult {
     pub quantization_error: Option<f64>,
     /// Seconds the kernels took, copies excluded.
     pub seconds: f64,
-    /// None when the case passed.
+    /// What is wrong with the results; None when nothing is.
     pub failure: Option<String>,
+    /// What a checked run found, whatever the results.
+    pub findings: Vec<Finding>,
 }
 
+/// One finding of a checked run.
+#[derive(Debug, Clone, Serialize)]
+pub struct Finding {
+    /// What it is about, such as `race`.
+    kind: String,
+    /// Kernel entry.
+    kernel: String,
+    /// Kernel source and line, such as `kernels/gemm/gemm_s8_mma.cuh:120`, where the PTX tells.
+    source: Option<String>,
+    /// The same of the other side, if there is one.
+    other: Option<String>,
+    /// Times it was seen.
+    times: u64,
+    /// The whole report.
+    text: String,
+}
+
+impl Finding {
+    /// The emulator's report in words and fields.
+    pub fn new(report: &emulator::Report) -> Finding {
+        let line = |site: &emulator::Site| site.source.as_ref().map(|(file, line)| format!("{file}:{line}"));
+        Finding {
+            kind: report.kind.to_string(),
+            kernel: report.site.kernel.clone(),
+            source: line(&report.site),
+            other: report.other.as_ref().and_then(line),
+            times: report.times,
+            text: report.to_string(),
+        }
+    }
+}
+
+/// Findings of one case that a person gets to read in full.
+const FULL: usize = 8;
+
 impl CaseResult {
+    /// True when the results are right and a checked run found nothing.
+    fn passed(&self) -> bool {
+        self.failure.is_none() && self.findings.is_empty()
+    }
+
     /// The line a person reads.
     fn line(&self) -> String {
-        let verdict = if self.failure.is_none() { "ok  " } else { "FAIL" };
+        let verdict = if self.passed() { "ok  " } else { "FAIL" };
         let error = if self.references == "exact" && self.failure.is_none() {
             "equal".to_string()
         } else {
             format!("{:.3} of bound", self.worst)
         };
+        let width = if self.checked { 23 } else { 16 };
         let mut line = format!(
-            "{verdict} {:<13} {:<17} {:<22} {:<16} {:<30} {:<16} {:<14} {:>10}  {}",
+            "{verdict} {:<13} {:<17} {:<22} {:<width$} {:<30} {:<16} {:<14} {:>10}  {}",
             self.op,
             self.format,
             self.shape,
-            self.device,
+            if self.checked { format!("{} checked", self.device) } else { self.device.clone() },
             self.kernel,
             self.references,
             error,
@@ -59,6 +105,12 @@ impl CaseResult {
         }
         if let Some(why) = &self.failure {
             line += &format!("\n     {why}");
+        }
+        for finding in self.findings.iter().take(FULL) {
+            line += &format!("\n     {}", finding.text.replace('\n', "\n     "));
+        }
+        if self.findings.len() > FULL {
+            line += &format!("\n     and {} findings more", self.findings.len() - FULL);
         }
         line
     }
@@ -81,6 +133,8 @@ struct Summary {
     cases: usize,
     passed: usize,
     failed: usize,
+    /// Findings of checked runs; `null` when none was checked.
+    findings: Option<usize>,
     seconds: f64,
     notes: Vec<String>,
 }
@@ -92,6 +146,7 @@ pub struct Report {
     bar: Option<ProgressBar>,
     passed: usize,
     failed: usize,
+    findings: Option<usize>,
     notes: Vec<String>,
 }
 
@@ -103,7 +158,7 @@ impl Report {
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::new(cases as u64).with_style(style)
         });
-        Report { say, json, bar, passed: 0, failed: 0, notes: Vec::new() }
+        Report { say, json, bar, passed: 0, failed: 0, findings: None, notes: Vec::new() }
     }
 
     /// Says which case runs now.
@@ -115,7 +170,10 @@ impl Report {
 
     /// Takes one result.
     pub fn add(&mut self, result: &CaseResult) {
-        if result.failure.is_none() {
+        if result.checked {
+            *self.findings.get_or_insert(0) += result.findings.len();
+        }
+        if result.passed() {
             self.passed += 1;
         } else {
             self.failed += 1;
@@ -152,17 +210,15 @@ impl Report {
             bar.finish_and_clear();
         }
         let cases = self.passed + self.failed;
-        let summary =
-            Summary { cases, passed: self.passed, failed: self.failed, seconds: took.as_secs_f64(), notes: self.notes };
-        if self.json {
-            (self.say)(&json_line(&summary));
+        let Report { say, json, passed, failed, findings, notes, .. } = self;
+        let summary = Summary { cases, passed, failed, findings, seconds: took.as_secs_f64(), notes };
+        if json {
+            say(&json_line(&summary));
         } else {
-            (self.say)(&format!(
-                "\n{cases} cases: {} passed, {} failed, in {:.1} s",
-                self.passed, self.failed, summary.seconds
-            ));
+            let found = findings.map_or(String::new(), |n| format!(", {n} findings"));
+            say(&format!("\n{cases} cases: {passed} passed, {failed} failed{found}, in {:.1} s", summary.seconds));
             if cases == 0 {
-                (self.say)("nothing ran: no case matches");
+                say("nothing ran: no case matches");
             }
         }
         summary.failed == 0 && cases > 0
@@ -199,13 +255,28 @@ mod tests {
             shape: "M=1 N=2 K=3".into(),
             data: "synthetic".into(),
             device: "emulator:sm_80".into(),
+            checked: false,
             kernel: "gemm_s8_mma_16x64x128".into(),
             references: "exact+f64".into(),
             worst: 0.25,
             quantization_error: Some(0.01),
             seconds: 0.001,
             failure,
+            findings: Vec::new(),
         }
+    }
+
+    /// A checked case with right results and so many findings.
+    fn found(findings: usize) -> CaseResult {
+        let finding = |line: usize| Finding {
+            kind: "race".into(),
+            kernel: "k".into(),
+            source: Some(format!("k.cu:{line}")),
+            other: None,
+            times: 2,
+            text: format!("race: of line {line}\n  in kernel `k`"),
+        };
+        CaseResult { checked: true, findings: (0..findings).map(finding).collect(), ..result(None) }
     }
 
     #[test]
@@ -222,6 +293,23 @@ mod tests {
         report.broken(3, "no such file");
         assert!(!report.finish(Duration::ZERO));
         assert!(!silent().finish(Duration::ZERO));
+        for findings in [0, 3] {
+            let mut report = silent();
+            report.add(&found(findings));
+            assert_eq!(report.findings, Some(findings));
+            assert_eq!(report.finish(Duration::ZERO), findings == 0, "findings alone are a failure");
+        }
+    }
+
+    #[test]
+    fn findings_are_told_in_full_up_to_a_limit() {
+        let clean = found(0).line();
+        assert!(clean.starts_with("ok ") && clean.contains("emulator:sm_80 checked"), "{clean}");
+        let text = found(10).line();
+        assert!(text.starts_with("FAIL") && text.contains("\n     race: of line 7\n       in kernel `k`"), "{text}");
+        assert!(!text.contains("line 8") && text.ends_with("and 2 findings more"), "{text}");
+        let json = json_line(&found(10));
+        assert!(json.contains("\"k.cu:9\"") && json.contains("\"checked\":true"), "{json}");
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Instant;
 
-use halfbyte::Result;
 use halfbyte::device::{Device, cuda_devices};
-use halfbyte::emulator::Arch;
+use halfbyte::emulator::{Arch, Machine, MachineOptions};
 use halfbyte::format::DType;
+use halfbyte::{Error, Result};
 
 use crate::args::{VerifyArgs, Where};
 use crate::case::{Group, Operation, Place, Weights};
@@ -26,7 +26,7 @@ const REAL_ROWS: [usize; 2] = [16, 77];
 /// A device that is not there, or a model file that cannot be read.
 pub fn run(args: &VerifyArgs) -> Result<bool> {
     let start = Instant::now();
-    let (places, mut notes) = places(args.device)?;
+    let (places, mut notes) = if args.checked { (checked(args.device)?, vec![]) } else { places(args.device)? };
     let mut groups = synthetic();
     match model::minilm() {
         Some(path) => groups.extend(real(&path, &REAL_ROWS, &[Operation::EveryKernel, Operation::Linear], &mut notes)?),
@@ -73,6 +73,28 @@ pub fn run(args: &VerifyArgs) -> Result<bool> {
     Ok(report.finish(start.elapsed()))
 }
 
+/// Checked emulators to run on, whose findings are kept until they are asked for.
+///
+/// # Errors
+/// A GPU is asked for.
+fn checked(wanted: Where) -> Result<Vec<Place>> {
+    let archs = match wanted {
+        Where::Auto | Where::Emulator => vec![Arch::Sm80, Arch::Sm90a],
+        Where::EmulatorAs(arch) => vec![arch],
+        Where::Cuda(_) => {
+            let text = format!("--checked runs on the emulator, but --device is {wanted}");
+            return Err(Error::Unsupported(text));
+        }
+    };
+    let emulated = |arch: Arch| {
+        let machine = Machine::with(MachineOptions { checked: true, ..MachineOptions::new(arch) });
+        let device = Device::emulator_with(machine);
+        device.keep_reports(true);
+        Ok(Place { checked: true, ..place(format!("emulator:{arch}"), device)? })
+    };
+    archs.into_iter().map(emulated).collect()
+}
+
 /// The devices to run on, and what a reader should know of the choice.
 ///
 /// # Errors
@@ -96,7 +118,7 @@ pub fn places(wanted: Where) -> Result<(Vec<Place>, Vec<String>)> {
 
 fn place(name: String, device: Device) -> Result<Place> {
     let stream = device.stream()?;
-    Ok(Place { name, device, stream })
+    Ok(Place { name, device, stream, checked: false })
 }
 
 fn synthetic() -> Vec<Group> {

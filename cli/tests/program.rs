@@ -44,6 +44,24 @@ fn verify_speaks_json_and_reaches_every_kernel() {
 }
 
 #[test]
+fn checked_runs_say_so_and_find_nothing() {
+    let output = halfbyte(&["verify", "--checked", "--device", "emulator:sm_90a", "--only", "M=129"]);
+    let text = stdout(&output);
+    assert!(output.status.success(), "{text}");
+    assert_eq!(text.lines().filter(|line| line.contains("emulator:sm_90a checked")).count(), 4, "{text}");
+    assert!(text.contains("4 cases: 4 passed, 0 failed, 0 findings, in "), "{text}");
+    let output = halfbyte(&["--checked", "--json", "--only", "M=5 "]);
+    let lines = json_lines(&output);
+    let (summary, cases) = lines.split_last().expect("a summary");
+    assert_eq!(
+        (cases.len(), &summary["findings"]),
+        (8, &Value::from(0)),
+        "both architectures with kernels of their own"
+    );
+    assert!(cases.iter().all(|case| case["checked"] == true && case["findings"] == Value::Array(vec![])));
+}
+
+#[test]
 fn real_weights_are_verified_with_their_loss() {
     let output =
         halfbyte(&["--json", "--device", "emulator:sm_80", "--only", "linear f16 x s8 -> f16 M=16 N=384 K=384"]);
@@ -72,7 +90,8 @@ fn bad_input_is_refused_with_its_values() {
     std::fs::write(&hostile, u64::MAX.to_le_bytes()).expect("a file");
     let missing = folder.join("missing.safetensors");
     let (hostile, missing) = (hostile.display().to_string(), missing.display().to_string());
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 6] = [
+        (&["--checked", "--device", "cuda:1"], "--checked runs on the emulator, but --device is cuda:1"),
         (&["--model", &hostile], "header"),
         (&["--model", &missing], "missing.safetensors"),
         (&["--device", "emulator:sm_70"], "sm_70"),

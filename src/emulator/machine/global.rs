@@ -68,22 +68,22 @@ impl Run<'_> {
     /// only between its issue and its wait would be read in a race.
     #[cold]
     #[inline(never)]
-    pub(super) fn check_copies(&self, copy: &CpAsync, active: u32) {
+    pub(super) fn check_sources(&self, copy: &CpAsync, active: u32) {
         for lane in (0..32).filter(|lane| active >> lane & 1 == 1) {
-            self.check_copy(copy.src[lane], u64::from(copy.src_size[lane]), 1 << lane);
+            self.check_source(copy.src[lane], u64::from(copy.src_size[lane]), 1 << lane);
         }
     }
 
     /// Looks at the global memory that the bulk copy just issued reads.
     #[cold]
     #[inline(never)]
-    pub(super) fn check_bulk(&self) {
+    pub(super) fn check_bulk_source(&self) {
         if let Some(copy) = self.cta.bulk.last() {
-            copy.reads(|address, bytes| self.check_copy(address, bytes, self.mask));
+            copy.reads(|address, bytes| self.check_source(address, bytes, self.mask));
         }
     }
 
-    fn check_copy(&self, address: u64, bytes: u64, lanes: u32) {
+    fn check_source(&self, address: u64, bytes: u64, lanes: u32) {
         // What is outside is a fault, which the copy itself gives.
         let Some((a, _)) = self.launch.memory.find(address, bytes as usize).filter(|_| bytes > 0) else { return };
         let range = address..address + bytes;

@@ -288,7 +288,7 @@ impl Run<'_> {
         let issued = self.warp.copies.issue(active, copy, self.cta.shared.len(), &self.launch.memory);
         issued.map_err(|p| self.problem(&p, active))?;
         if self.launch.reports.is_some() {
-            self.check_copies(&copy, active);
+            self.check_sources(&copy, active);
         }
         self.relieve_copies(active)?;
         if self.launch.async_order != AsyncOrder::Late && self.lands_now() {
@@ -325,7 +325,7 @@ impl Run<'_> {
     /// Counts the bulk copy just issued, and lands it if that is its order.
     fn bulk_issued(&mut self) -> Result<(), Fault> {
         if self.launch.reports.is_some() {
-            self.check_bulk();
+            self.check_bulk_source();
         }
         if self.counting()
             && let Some(copy) = self.cta.bulk.last()
