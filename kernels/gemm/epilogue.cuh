@@ -102,11 +102,18 @@ __device__ __forceinline__ void store_as(const Output& out, const tile::Stage<CO
 #pragma unroll
         for (int i = 0; i < 4; ++i) columns[i] = Column::of<D>(out, col + i);
         Bits* const to = d + (row0 + first) * out.ldd + col;
+        // All loads at once: they wait for each other no more than for one.
+        float scales[Stage::ROWS / ROWS_PER_PASS];
+#pragma unroll
+        for (int pass = 0; pass < Stage::ROWS / ROWS_PER_PASS; ++pass) {
+            const int32_t r = first + pass * ROWS_PER_PASS;
+            scales[pass] = r < rows ? row_scale<D>(out, row0 + r) : 0.0f;
+        }
 #pragma unroll
         for (int pass = 0; pass < Stage::ROWS / ROWS_PER_PASS; ++pass) {
             const int32_t r = first + pass * ROWS_PER_PASS;
             if (r >= rows) break;
-            const float scale = row_scale<D>(out, row0 + r);
+            const float scale = scales[pass];
             const int4 acc = stage.quad(r, quad);
             const Bits v[4] = {columns[0].finish<D>(acc.x, scale), columns[1].finish<D>(acc.y, scale),
                                columns[2].finish<D>(acc.z, scale), columns[3].finish<D>(acc.w, scale)};

@@ -1,6 +1,7 @@
 // wgmma: a warpgroup's product of two tiles in shared memory. PTX ISA §9.7.15.
 // A product starts at wgmma_m64n128k32_s8 and ends at a wgmma_wait_group: between the two its accumulators and its
-// shared memory belong to the tensor cores. So the wait names the accumulators too: no use of them can move before it.
+// shared memory belong to the tensor cores. So the wait names the accumulators too (one array of them, or two): no use of them
+// can move before it.
 #pragma once
 #include <cstdint>
 
@@ -25,6 +26,29 @@ __device__ __forceinline__ void wgmma_wait_group(int32_t (&d)[64]) {
           "+r"(d[40]), "+r"(d[41]), "+r"(d[42]), "+r"(d[43]), "+r"(d[44]), "+r"(d[45]), "+r"(d[46]), "+r"(d[47]),
           "+r"(d[48]), "+r"(d[49]), "+r"(d[50]), "+r"(d[51]), "+r"(d[52]), "+r"(d[53]), "+r"(d[54]), "+r"(d[55]),
           "+r"(d[56]), "+r"(d[57]), "+r"(d[58]), "+r"(d[59]), "+r"(d[60]), "+r"(d[61]), "+r"(d[62]), "+r"(d[63])
+        : "n"(PENDING)
+        : "memory");
+}
+
+template <int PENDING>
+__device__ __forceinline__ void wgmma_wait_group(int32_t (&d)[64], int32_t (&e)[64]) {
+    asm volatile("wgmma.wait_group.sync.aligned %128;"
+        : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3]), "+r"(d[4]), "+r"(d[5]), "+r"(d[6]), "+r"(d[7]),
+          "+r"(d[8]), "+r"(d[9]), "+r"(d[10]), "+r"(d[11]), "+r"(d[12]), "+r"(d[13]), "+r"(d[14]), "+r"(d[15]),
+          "+r"(d[16]), "+r"(d[17]), "+r"(d[18]), "+r"(d[19]), "+r"(d[20]), "+r"(d[21]), "+r"(d[22]), "+r"(d[23]),
+          "+r"(d[24]), "+r"(d[25]), "+r"(d[26]), "+r"(d[27]), "+r"(d[28]), "+r"(d[29]), "+r"(d[30]), "+r"(d[31]),
+          "+r"(d[32]), "+r"(d[33]), "+r"(d[34]), "+r"(d[35]), "+r"(d[36]), "+r"(d[37]), "+r"(d[38]), "+r"(d[39]),
+          "+r"(d[40]), "+r"(d[41]), "+r"(d[42]), "+r"(d[43]), "+r"(d[44]), "+r"(d[45]), "+r"(d[46]), "+r"(d[47]),
+          "+r"(d[48]), "+r"(d[49]), "+r"(d[50]), "+r"(d[51]), "+r"(d[52]), "+r"(d[53]), "+r"(d[54]), "+r"(d[55]),
+          "+r"(d[56]), "+r"(d[57]), "+r"(d[58]), "+r"(d[59]), "+r"(d[60]), "+r"(d[61]), "+r"(d[62]), "+r"(d[63]),
+          "+r"(e[0]), "+r"(e[1]), "+r"(e[2]), "+r"(e[3]), "+r"(e[4]), "+r"(e[5]), "+r"(e[6]), "+r"(e[7]),
+          "+r"(e[8]), "+r"(e[9]), "+r"(e[10]), "+r"(e[11]), "+r"(e[12]), "+r"(e[13]), "+r"(e[14]), "+r"(e[15]),
+          "+r"(e[16]), "+r"(e[17]), "+r"(e[18]), "+r"(e[19]), "+r"(e[20]), "+r"(e[21]), "+r"(e[22]), "+r"(e[23]),
+          "+r"(e[24]), "+r"(e[25]), "+r"(e[26]), "+r"(e[27]), "+r"(e[28]), "+r"(e[29]), "+r"(e[30]), "+r"(e[31]),
+          "+r"(e[32]), "+r"(e[33]), "+r"(e[34]), "+r"(e[35]), "+r"(e[36]), "+r"(e[37]), "+r"(e[38]), "+r"(e[39]),
+          "+r"(e[40]), "+r"(e[41]), "+r"(e[42]), "+r"(e[43]), "+r"(e[44]), "+r"(e[45]), "+r"(e[46]), "+r"(e[47]),
+          "+r"(e[48]), "+r"(e[49]), "+r"(e[50]), "+r"(e[51]), "+r"(e[52]), "+r"(e[53]), "+r"(e[54]), "+r"(e[55]),
+          "+r"(e[56]), "+r"(e[57]), "+r"(e[58]), "+r"(e[59]), "+r"(e[60]), "+r"(e[61]), "+r"(e[62]), "+r"(e[63])
         : "n"(PENDING)
         : "memory");
 }

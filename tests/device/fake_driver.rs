@@ -52,8 +52,9 @@ fn library(kind: &Library) -> PathBuf {
                 .output()
                 .unwrap_or_else(|e| panic!("these tests need the C compiler driver `cc`, which Rust links with: {e}"));
             assert!(output.status.success(), "cc failed: {}", String::from_utf8_lossy(&output.stderr));
-            // Under both names: cudarc looks for the shorter first, and a machine with a GPU has that one.
-            fs::copy(path.join("libcuda.so.1"), path.join("libcuda.so")).unwrap();
+            // Under both names: cudarc looks for the shorter first, and a machine with a GPU has that one. One file, so
+            // that whoever opens either shares the state of one library.
+            std::os::unix::fs::symlink("libcuda.so.1", path.join("libcuda.so")).unwrap();
         }
     }
     built.insert(name, path.clone());

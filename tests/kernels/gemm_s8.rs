@@ -36,6 +36,8 @@ pub struct Case {
     pub k: usize,
     /// Slices of K; 1 for wgmma.
     pub split: usize,
+    /// Blocks at most: fewer than tiles for wgmma, whose blocks then make several tiles each.
+    pub blocks: usize,
     pub out: Out,
     pub bias: bool,
     /// Columns of d's rows beyond N, and elements that d starts past an aligned address.
@@ -45,7 +47,7 @@ pub struct Case {
 
 impl Case {
     pub fn new(entry: Entry, (m, n, k): (usize, usize, usize)) -> Case {
-        Case { entry, m, n, k, split: 1, out: Out::S32, bias: false, pad: 0, offset: 0 }
+        Case { entry, m, n, k, split: 1, blocks: usize::MAX, out: Out::S32, bias: false, pad: 0, offset: 0 }
     }
 
     pub fn tile(&self, name: &str) -> usize {
@@ -113,7 +115,8 @@ impl Case {
             args.push(("a_map", Arg::Map(map(at_a, m, k, lda, self.tile("TILE_M")))));
             args.push(("b_map", Arg::Map(map(at_b, n, k, ldb, self.tile("TILE_N")))));
         }
-        let counters = bench.launch(entry, (tiles * self.split) as u32, entry.row().shared_bytes, count, &args);
+        let counters =
+            bench.launch(entry, (tiles * self.split).min(self.blocks) as u32, entry.row().shared_bytes, count, &args);
 
         let mut expected = vec![UNTOUCHED; bytes];
         for i in 0..m {
@@ -200,6 +203,24 @@ fn mma_is_exact_on_every_shape_and_output() {
 #[test]
 fn wgmma_is_exact_on_every_shape_and_output() {
     assert_eq!(all(&Bench::new(Arch::Sm90a), &[WGMMA]), 32);
+}
+
+/// A block goes from tile to tile, its warpgroups by turns, and its ring of six slots goes on: five tiles of one step, of as
+/// many steps as slots, and of more, by one block to three.
+#[test]
+fn wgmma_walks_over_tiles() {
+    let mut cases = 0;
+    for async_order in [AsyncOrder::Late, AsyncOrder::Early, AsyncOrder::Random(5)] {
+        let bench = Bench::with(MachineOptions { async_order, ..MachineOptions::new(Arch::Sm90a) });
+        for k in [100, 768, 900] {
+            for blocks in [1, 2, 3] {
+                let out = Out::ALL[cases % 4];
+                Case { out, blocks, bias: true, ..Case::new(WGMMA, (70, 600, k)) }.check(&bench, false);
+                cases += 1;
+            }
+        }
+    }
+    assert_eq!(cases, 27);
 }
 
 /// The PTX for sm_80 is what later devices run too.

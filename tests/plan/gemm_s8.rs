@@ -36,9 +36,12 @@ fn check(p: &GemmS8Plan) {
         "{p}: no target serves {}",
         facts.capability
     );
-    // One block for each tile of [M, N] and slice of K.
+    // One block for each tile of [M, N] and slice of K, or, where a block walks over tiles, as many as are resident.
     let (tiles_m, tiles_n, z) = (m.div_ceil(tm), n.div_ceil(tn), p.split_k() as usize);
-    assert_eq!(g.grid, [(tiles_m * tiles_n * z) as u32, 1, 1], "{p}");
+    let blocks = tiles_m * tiles_n * z;
+    let resident = (facts.sm_count * facts.resident_blocks(row, g.shared_bytes)) as usize;
+    let grid = if p.uses_tensor_maps() { blocks.min(resident) } else { blocks };
+    assert_eq!(g.grid, [grid as u32, 1, 1], "{p}");
     assert!(u64::from(g.grid[0]) <= GRID_X_MAX, "{p}");
 
     // The slices cover K once, in whole tiles, none empty.

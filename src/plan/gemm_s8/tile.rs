@@ -85,6 +85,9 @@ impl Tile {
         let split_k = steps.div_ceil(steps_a_slice);
         let tiles = self.count(p);
         let blocks = tiles.checked_mul(split_k.into()).filter(|&b| b <= GRID_X_MAX)?;
+        // A kernel fed by tensor maps walks the tiles with as many blocks as are resident at once.
+        let resident = u64::from(facts.sm_count) * u64::from(self.resident(facts));
+        let grid = if self.tensor_maps { blocks.min(resident.max(1)) } else { blocks };
         if split_k > 1 {
             // So that the sizes of the scratch cannot overflow.
             let partials = u128::from(blocks) * u128::from(self.sum_bytes());
@@ -95,7 +98,7 @@ impl Tile {
             facts: *facts,
             geometry: Some(Geometry {
                 entry: self.entry,
-                grid: [blocks as u32, 1, 1],
+                grid: [grid as u32, 1, 1],
                 cluster: [1; 3],
                 shared_bytes: self.row.shared_bytes,
             }),
@@ -112,8 +115,7 @@ impl Tile {
     pub fn cost(&self, plan: &GemmS8Plan, resident: u32, model: &Model) -> u64 {
         let (p, split) = (&plan.problem, plan.split_k);
         let sms = plan.facts.sm_count.max(1);
-        let blocks = plan.geometry.map_or(0, |g| g.grid[0]);
-        let rounds = blocks.div_ceil(sms);
+        let rounds = (plan.tiles * u64::from(split)).div_ceil(u64::from(sms)) as u32;
         // A step waits for its bytes: at L2's rate, or for a full latency shared by all stages in flight.
         let in_flight = rounds.min(resident) * (self.stages - 1).max(1);
         let load = self.load.max(model.latency / in_flight.max(1));
