@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use halfbyte::emulator::Arch;
 
 /// Run CUDA kernels for quantized products, on a GPU or on the built-in emulator, and check every result.
@@ -26,6 +26,9 @@ pub enum Command {
     Devices(ListArgs),
     /// List the kernels in this program: targets, threads, shared memory, registers, the driver they need
     Kernels(ListArgs),
+    /// Count what an operation's kernels ask of a machine, line by line, against what the problem needs
+    #[command(after_long_help = PROFILE_HELP)]
+    Profile(ProfileArgs),
     /// Run the probe kernels, one per instruction, and write what they gave
     Probe(ProbeArgs),
 }
@@ -57,6 +60,92 @@ pub struct ListArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Options of `profile`.
+#[derive(Args, Debug, Clone)]
+pub struct ProfileArgs {
+    /// quantize_rows, gemm_s8 or linear
+    pub op: String,
+    /// Its sizes: `M=512 N=768 K=768` in any order, or `512x768x768`; of quantize_rows `M=512 K=768` or `512x768`
+    #[arg(required = true)]
+    pub shape: Vec<String>,
+    /// Architecture to plan for and to emulate: sm_80, sm_89 or sm_90a [default: that of --gpu, or sm_80]
+    #[arg(long, value_name = "ARCH", value_parser = emulated, conflicts_with = "device")]
+    pub arch: Option<Where>,
+    /// The same as in `verify`: emulator:sm_80, emulator:sm_89 or emulator:sm_90a
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<Where>,
+    /// GPU to estimate for, such as H100-SXM, A100, L4 or RTX-4090 [default: one of the architecture]
+    #[arg(long, value_name = "NAME")]
+    pub gpu: Option<String>,
+    /// Type of the input of quantize_rows and linear [default: f16]
+    #[arg(long, value_name = "TYPE")]
+    pub dtype: Option<ProfileType>,
+    /// Type of the output of gemm_s8 and linear [default: f16]
+    #[arg(long, value_name = "TYPE")]
+    pub out: Option<ProfileType>,
+    /// Take the kernel of the product whose name contains this instead of the one that the plan chooses
+    #[arg(long, value_name = "NAME")]
+    pub kernel: Option<String>,
+    /// Cut K into this many slices instead of as many as the plan chooses
+    #[arg(long, value_name = "SLICES")]
+    pub split_k: Option<u32>,
+    /// Source lines to show a kernel
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    pub lines: usize,
+    /// Print one JSON object with everything, all lines included
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `profile --help` ends with.
+const PROFILE_HELP: &str = "\
+Counts are exact for the PTX: the same in every run, on any machine. A sector is 32 bytes of global memory, counted each
+time that a warp touches it; a wavefront is one pass over the 32 banks of shared memory. `ideal` is what the problem
+cannot do without: each operand read once, the output written once, M*N*K multiply-accumulates, no bank conflict.
+Lines marked with ! have bank conflicts, or ask for less than half of the bytes of their sectors.
+
+The JSON object: op, shape {M, N, K}, types, device, gpu {name, memory_gb_s, s8_tops, ...}, estimate_s, and kernels, a
+list of {kernel, plan, grid, threads, shared_bytes, blocks, barriers, ideal {bytes_read, bytes_written, tensor_macs},
+total, mix [[kind, warp instructions]], roofline {memory_s, tensor_s, shared_s, estimate_s, bound_by}, lines [{source
+[file, line], caller [file, line] or null, count}]}. total and count have the fields of halfbyte::emulator::Count.";
+
+/// Types on the command line.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProfileType {
+    /// IEEE half.
+    F16,
+    /// bfloat16.
+    Bf16,
+    /// IEEE single.
+    F32,
+    /// The sums themselves (the output of gemm_s8).
+    S32,
+}
+
+impl ProfileType {
+    /// Bytes of one.
+    pub fn size(self) -> u128 {
+        if matches!(self, ProfileType::F16 | ProfileType::Bf16) { 2 } else { 4 }
+    }
+}
+
+impl fmt::Display for ProfileType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ProfileType::F16 => "f16",
+            ProfileType::Bf16 => "bf16",
+            ProfileType::F32 => "f32",
+            ProfileType::S32 => "s32",
+        })
+    }
+}
+
+/// The emulator as an architecture by its bare name.
+fn emulated(text: &str) -> Result<Where, String> {
+    let bad = |_| format!("'{text}' is none of sm_80, sm_89, sm_90a");
+    format!("emulator:{text}").parse().map_err(bad)
 }
 
 /// Options of `probe`.

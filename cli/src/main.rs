@@ -1,4 +1,4 @@
-//! The program `halfbyte`: verify every kernel on this machine, list devices and kernels.
+//! The program `halfbyte`: verify every kernel on this machine, profile one, list devices and kernels.
 
 mod args;
 mod case;
@@ -6,7 +6,7 @@ mod devices;
 mod kernels;
 mod model;
 mod probe;
-
+mod profile;
 mod report;
 mod shapes;
 mod verify;
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Kernels(args) => kernels::run(&args),
+        Command::Profile(args) => profile::run(&args),
         Command::Probe(args) => probe::run(&args),
     };
     match done {

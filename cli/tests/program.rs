@@ -134,3 +134,98 @@ fn a_reader_that_leaves_early_is_no_panic() {
     assert!(!child.wait().expect("it ends").success());
     assert!(!text.contains("panicked"), "{text}");
 }
+
+#[test]
+fn profile_counts_what_a_product_needs() {
+    let output = halfbyte(&["profile", "linear", "M=64", "N=128", "K=256", "--json", "--gpu", "A100-SXM-80GB"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = json_lines(&output);
+    let [report] = &lines[..] else { panic!("one object, not {}", lines.len()) };
+    assert_eq!((&report["op"], &report["types"]), (&"linear".into(), &"f16 x s8 -> f16".into()));
+    assert_eq!(report["shape"], serde_json::json!({"M": 64, "N": 128, "K": 256}));
+    assert_eq!((&report["device"], &report["gpu"]["memory_gb_s"]), (&"emulator:sm_80".into(), &2039.0.into()));
+    let kernels = report["kernels"].as_array().expect("kernels");
+    assert_eq!(kernels.len(), 2);
+    let number = |value: &Value| value.as_u64().unwrap_or_else(|| panic!("{value} is no count"));
+    for kernel in kernels {
+        let (total, ideal) = (&kernel["total"], &kernel["ideal"]);
+        assert_eq!(total["tensor_macs"], ideal["tensor_macs"], "no tile is ragged here");
+        assert!(32 * number(&total["sectors_read"]) >= number(&ideal["bytes_read"]), "{kernel}");
+        // Nothing is written twice; a scale of a row is a sector of its own.
+        let written = 32 * number(&total["sectors_written"]);
+        assert!((number(&ideal["bytes_written"])..=number(&ideal["bytes_written"]) + 64 * 28).contains(&written));
+        assert_eq!(total["wavefronts"], total["wavefronts_ideal"]);
+        let lines = kernel["lines"].as_array().expect("lines");
+        let sum = |field: &str| lines.iter().map(|line| number(&line["count"][field])).sum::<u64>();
+        for field in ["executions", "sectors_read", "sectors_written", "wavefronts", "tensor_macs", "lanes"] {
+            assert_eq!(sum(field), number(&total[field]), "{field}");
+        }
+        assert!(lines.iter().all(|line| line["source"][0].is_string() && line["source"][1].is_u64()));
+        let mix = kernel["mix"].as_array().expect("a mix");
+        assert_eq!(mix.iter().map(|part| number(&part[1])).sum::<u64>(), number(&total["executions"]));
+        let roof = &kernel["roofline"];
+        let at_least = roof["estimate_s"].as_f64().expect("a time");
+        assert!(["memory_s", "tensor_s", "shared_s"].iter().all(|name| roof[name].as_f64() <= Some(at_least)));
+    }
+    let [quantize, product] = [&kernels[0], &kernels[1]];
+    assert_eq!(
+        quantize["ideal"],
+        serde_json::json!({"bytes_read": 64 * 256 * 2, "bytes_written": 64 * (256 + 4), "tensor_macs": 0})
+    );
+    let read = (64 + 128) * (256 + 4) + 4 * 128;
+    assert_eq!(
+        product["ideal"],
+        serde_json::json!({"bytes_read": read, "bytes_written": 64 * 128 * 2, "tensor_macs": 64 * 128 * 256})
+    );
+    assert!(kernels.iter().all(|k| k["roofline"]["memory_s"].as_f64() > Some(0.0)));
+}
+
+#[test]
+fn profile_is_a_table_that_fits_a_page() {
+    let args = ["profile", "gemm_s8", "64x128x256", "--device", "emulator:sm_90a", "--kernel", "wgmma", "--lines", "5"];
+    let output = halfbyte(&args);
+    let text = stdout(&output);
+    assert!(output.status.success(), "{text}");
+    for part in [
+        "gemm_s8 M=64 N=128 K=256",
+        "gemm_s8_wgmma",
+        "on H100-SXM",
+        "<- binds",
+        "estimates, not measurements",
+        "tensor",
+    ] {
+        assert!(text.contains(part), "no {part}: {text}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
+    assert_eq!(text, stdout(&halfbyte(&args)), "the same in every run");
+    for op in
+        [&["quantize_rows", "3x70", "--dtype", "bf16"][..], &["gemm_s8", "1x64x300", "--split-k", "2", "--out", "s32"]]
+    {
+        let output = halfbyte(&[&["profile"], op].concat());
+        assert!(output.status.success(), "{op:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn profile_refuses_what_it_cannot_do() {
+    let cases: [(&[&str], &str); 12] = [
+        (&["attention", "1x2x3"], "quantize_rows, gemm_s8, linear"),
+        (&["linear", "M=5", "N=6"], "K is missing"),
+        (&["gemm_s8", "5x6"], "2 sizes, not 3"),
+        (&["gemm_s8", "0x6x7"], "empty"),
+        (&["gemm_s8", "2000000000x6x2000000000"], "bytes of operands"),
+        (&["gemm_s8", "4x4x131073"], "131073"),
+        (&["gemm_s8", "4x4x64", "--gpu", "toaster"], "toaster"),
+        (&["gemm_s8", "4x4x64", "--arch", "sm_90a", "--gpu", "A10"], "A10 is sm_80"),
+        (&["gemm_s8", "4x4x64", "--kernel", "wgmma"], "gemm_s8_mma_64x64x64 with K in up to 1 slices"),
+        (&["gemm_s8", "4x4x64", "--device", "cuda"], "emulator"),
+        (&["linear", "4x4x64", "--out", "s32"], "s32"),
+        (&["quantize_rows", "4x64", "--split-k", "2"], "--split-k"),
+    ];
+    for (args, word) in cases {
+        let output = halfbyte(&[&["profile"], args].concat());
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {text}");
+        assert!(text.contains(word) && !text.contains("panicked"), "{args:?}: {text}");
+    }
+}

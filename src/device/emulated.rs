@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::backend::{Allocation, Backend, Call, Queue, Replay, Timer, retain};
+use super::counted::{Counted, LaunchCounters};
 use super::findings::Findings;
 use super::kernels::Kernels;
 use super::memory::{Memory, Operand};
@@ -37,6 +38,7 @@ struct Shared {
     machine: Machine,
     kernels: Kernels<Arc<Module>>,
     findings: Mutex<Findings>,
+    counted: Counted,
 }
 
 /// A stream: everything is done at once, in the order of the calls.
@@ -109,8 +111,13 @@ impl Device {
     pub fn emulator_with(machine: Machine) -> Device {
         let arch = machine.arch();
         let name = format!("emulator {arch}");
-        let shared =
-            Arc::new(Shared { name: name.clone(), machine, kernels: Kernels::new(), findings: Mutex::default() });
+        let shared = Arc::new(Shared {
+            name: name.clone(),
+            machine,
+            kernels: Kernels::new(),
+            findings: Mutex::default(),
+            counted: Counted::default(),
+        });
         let default = Arc::new(EmulatedQueue::new(&shared));
         Device { backend: Arc::new(Emulated { name, facts: facts(arch), shared, default }) }
     }
@@ -135,6 +142,22 @@ impl Device {
     #[cfg_attr(docsrs, doc(cfg(feature = "emulator")))]
     pub fn take_reports(&self) -> Vec<emulator::Report> {
         self.backend.as_emulator().map_or_else(Vec::new, |emulated| emulated.shared.findings().take())
+    }
+
+    /// Makes an emulator count what every launch does, for [`take_counters`](Self::take_counters), or stop counting and
+    /// forget. Launches take about twice as long meanwhile. Nothing on other devices.
+    #[cfg_attr(docsrs, doc(cfg(feature = "emulator")))]
+    pub fn count_launches(&self, on: bool) {
+        if let Some(emulated) = self.backend.as_emulator() {
+            emulated.shared.counted.set(on);
+        }
+    }
+
+    /// What the launches counted since [`count_launches`](Self::count_launches) or the last call, in their order. Empty
+    /// for every other device.
+    #[cfg_attr(docsrs, doc(cfg(feature = "emulator")))]
+    pub fn take_counters(&self) -> Vec<LaunchCounters> {
+        self.backend.as_emulator().map_or_else(Vec::new, |emulated| emulated.shared.counted.take())
     }
 }
 
@@ -162,11 +185,15 @@ impl Shared {
         operands: &[emulator::Operand<'_>],
     ) -> Result<()> {
         let module = self.kernels.get(entry)?;
-        match self.machine.launch_with(module, entry.row().symbol, config, params, operands) {
-            Ok(counters) if counters.reports.is_empty() => Ok(()),
-            Ok(counters) => self.findings().add(entry.row().symbol, counters.reports, counters.reports_dropped),
-            Err(fault) => Err(self.error(fault, 0)),
+        let config = &LaunchConfig { count: self.counted.on(), ..*config };
+        let symbol = entry.row().symbol;
+        let launched = self.machine.launch_with(module, symbol, config, params, operands);
+        let counters = launched.map_err(|fault| self.error(fault, 0))?;
+        self.counted.add(entry, config, &counters);
+        if counters.reports.is_empty() {
+            return Ok(());
         }
+        self.findings().add(symbol, counters.reports, counters.reports_dropped)
     }
 }
 

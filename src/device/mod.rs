@@ -26,6 +26,8 @@ mod stream;
 mod tensor_map;
 mod view;
 
+#[cfg(feature = "emulator")]
+mod counted;
 #[cfg(feature = "cuda")]
 mod cuda;
 #[cfg(feature = "emulator")]
@@ -37,6 +39,8 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use buffer::Buffer;
+#[cfg(feature = "emulator")]
+pub use counted::LaunchCounters;
 #[cfg(feature = "cuda")]
 pub use cuda::{CudaInfo, cuda_devices};
 pub use element::Element;

@@ -3,6 +3,7 @@
 mod asynchronous;
 mod control;
 mod convert;
+mod counters;
 mod faults;
 mod findings;
 mod float;

@@ -1,0 +1,155 @@
+//! GPUs by name, for estimates: what their makers say they can do at best.
+
+use halfbyte::emulator::Arch;
+use serde::Serialize;
+
+/// One GPU. Figures are those of NVIDIA's data sheets and architecture white papers (A100, H100, H200, L4, L40S, A10; Ada
+/// and Ampere GA102 for the GeForce cards): dense rates, at the clock at which the maker states them.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Gpu {
+    /// As `--gpu` takes it, in any case, and any part of it that means only one.
+    pub name: &'static str,
+    /// The architecture of the kernels that run on it.
+    #[serde(serialize_with = "arch_name")]
+    pub arch: Arch,
+    /// Device memory, 10⁹ bytes a second.
+    pub memory_gb_s: f64,
+    /// Dense int8 on tensor cores, 10¹² operations a second.
+    pub s8_tops: f64,
+    /// Dense f16 on tensor cores with f32 sums, 10¹² operations a second.
+    pub f16_tflops: f64,
+    /// Multiprocessors.
+    pub multiprocessors: u32,
+    /// Clock in MHz at which these rates hold.
+    pub clock_mhz: u32,
+    /// L2 cache in MiB.
+    pub l2_mib: u32,
+}
+
+fn arch_name<S: serde::Serializer>(arch: &Arch, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(arch)
+}
+
+const fn gpu(
+    (name, arch): (&'static str, Arch),
+    (memory_gb_s, s8_tops, f16_tflops): (f64, f64, f64),
+    (multiprocessors, clock_mhz, l2_mib): (u32, u32, u32),
+) -> Gpu {
+    Gpu { name, arch, memory_gb_s, s8_tops, f16_tflops, multiprocessors, clock_mhz, l2_mib }
+}
+
+/// The table. The first of an architecture is the one that is taken when no GPU is named.
+pub const GPUS: [Gpu; 11] = [
+    gpu(("A100-SXM-80GB", Arch::Sm80), (2039.0, 624.0, 312.0), (108, 1410, 40)),
+    gpu(("A100-SXM-40GB", Arch::Sm80), (1555.0, 624.0, 312.0), (108, 1410, 40)),
+    gpu(("A100-PCIe-80GB", Arch::Sm80), (1935.0, 624.0, 312.0), (108, 1410, 40)),
+    gpu(("A10", Arch::Sm80), (600.0, 250.0, 125.0), (72, 1695, 6)),
+    gpu(("RTX-3090", Arch::Sm80), (936.0, 284.0, 71.0), (82, 1695, 6)),
+    gpu(("H100-SXM", Arch::Sm90a), (3350.0, 1979.0, 989.0), (132, 1830, 50)),
+    gpu(("H100-PCIe", Arch::Sm90a), (2000.0, 1513.0, 756.0), (114, 1620, 50)),
+    gpu(("H200-SXM", Arch::Sm90a), (4800.0, 1979.0, 989.0), (132, 1830, 50)),
+    gpu(("L40S", Arch::Sm89), (864.0, 733.0, 362.0), (142, 2520, 96)),
+    gpu(("L4", Arch::Sm89), (300.0, 242.0, 121.0), (58, 2040, 48)),
+    gpu(("RTX-4090", Arch::Sm89), (1008.0, 660.6, 165.2), (128, 2520, 72)),
+];
+
+/// The GPU of this name.
+///
+/// # Errors
+/// A name that means none or several, with those that there are.
+pub fn find(text: &str) -> Result<&'static Gpu, String> {
+    let plain = |name: &str| -> String { name.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect() };
+    let wanted = plain(text);
+    let is = |gpu: &&Gpu| plain(gpu.name) == wanted;
+    let contains = |gpu: &&Gpu| !wanted.is_empty() && plain(gpu.name).contains(&wanted);
+    let mut found: Vec<&Gpu> = GPUS.iter().filter(is).collect();
+    if found.is_empty() {
+        found = GPUS.iter().filter(contains).collect();
+    }
+    match found[..] {
+        [gpu] => Ok(gpu),
+        [] => Err(format!("no GPU '{text}'; there are {}", names(GPUS.iter()))),
+        _ => Err(format!("'{text}' can be {}", names(found.into_iter()))),
+    }
+}
+
+/// The GPU that stands for an architecture.
+pub fn of(arch: Arch) -> &'static Gpu {
+    GPUS.iter().find(|gpu| gpu.arch == arch).unwrap_or(&GPUS[0])
+}
+
+fn names<'g>(gpus: impl Iterator<Item = &'g Gpu>) -> String {
+    gpus.map(|gpu| gpu.name).collect::<Vec<_>>().join(", ")
+}
+
+/// The least time in which a GPU could run a kernel, in seconds: no kernel is faster than the slowest of these.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Roofline {
+    /// Bytes that must be read and written, at the memory's full rate. Caches that hold them already are not thought of.
+    pub memory_s: f64,
+    /// Multiply-accumulates that the kernel executes, two operations each, at the tensor cores' dense int8 peak.
+    pub tensor_s: f64,
+    /// Wavefronts of shared memory, one a clock on each multiprocessor that has a block.
+    pub shared_s: f64,
+    /// The largest of these.
+    pub estimate_s: f64,
+    /// Which one that is.
+    pub bound_by: &'static str,
+}
+
+impl Gpu {
+    /// The roofline of a kernel.
+    pub fn roofline(&self, bytes: u64, macs: u64, wavefronts: u64, blocks: u64) -> Roofline {
+        let memory_s = bytes as f64 / (self.memory_gb_s * 1e9);
+        let tensor_s = 2.0 * macs as f64 / (self.s8_tops * 1e12);
+        let busy = blocks.clamp(1, self.multiprocessors.into()) as f64;
+        let shared_s = wavefronts as f64 / (busy * f64::from(self.clock_mhz) * 1e6);
+        let roofs = [("memory", memory_s), ("tensor cores", tensor_s), ("shared memory", shared_s)];
+        let (bound_by, estimate_s) = roofs.into_iter().fold(roofs[0], |a, b| if b.1 > a.1 { b } else { a });
+        Roofline { memory_s, tensor_s, shared_s, estimate_s, bound_by }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_and_refused() {
+        for gpu in GPUS {
+            assert_eq!(find(gpu.name).unwrap().name, gpu.name);
+        }
+        assert_eq!(find("h200").unwrap().name, "H200-SXM");
+        assert_eq!(find("rtx 4090").unwrap().name, "RTX-4090");
+        assert_eq!(find("L4").unwrap().name, "L4", "the whole name of one is no part of another");
+        assert!(find("h100").unwrap_err().contains("H100-SXM, H100-PCIe"));
+        assert!(find("toaster").unwrap_err().contains("toaster") && find("").is_err());
+    }
+
+    /// Peaks follow from the clock and what a multiprocessor does in one: 2048, 4096 and 8192 int8 operations.
+    #[test]
+    fn peaks_agree_with_clocks() {
+        for gpu in GPUS {
+            let a_clock = match (gpu.arch, gpu.name) {
+                (Arch::Sm90a, _) => 8192.0,
+                (Arch::Sm80, name) if name.starts_with("A100") => 4096.0,
+                _ => 2048.0,
+            };
+            let tops = f64::from(gpu.multiprocessors) * f64::from(gpu.clock_mhz) * a_clock / 1e6;
+            assert!((tops / gpu.s8_tops - 1.0).abs() < 0.01, "{}: {tops}", gpu.name);
+        }
+    }
+
+    #[test]
+    fn the_slowest_roof_binds() {
+        let gpu = find("A100-SXM-80GB").unwrap();
+        let roof = gpu.roofline(2_039_000_000, 0, 0, 1);
+        assert!((roof.estimate_s - 1e-3).abs() < 1e-12 && roof.bound_by == "memory");
+        let roof = gpu.roofline(0, 312_000_000_000, 0, 1);
+        assert!((roof.estimate_s - 1e-3).abs() < 1e-12 && roof.bound_by == "tensor cores");
+        // One block keeps one multiprocessor busy, more than there are keep all of them busy.
+        let roof = gpu.roofline(0, 0, 1_410_000, 1);
+        assert!((roof.estimate_s - 1e-3).abs() < 1e-12 && roof.bound_by == "shared memory");
+        assert!((gpu.roofline(0, 0, 1_410_000 * 108, 1000).estimate_s - 1e-3).abs() < 1e-12);
+    }
+}
