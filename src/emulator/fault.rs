@@ -26,6 +26,12 @@ pub enum FaultKind {
     StepLimit,
     /// The kernel executed `trap`.
     Trap,
+    /// An `assert` of the kernel failed.
+    Assert,
+    /// A call that cannot be made: an address that is no function's, or arguments that are not its.
+    Call,
+    /// A thread's calls need more stack than it has.
+    StackOverflow,
     /// The host has no memory left for the device's.
     OutOfMemory,
 }

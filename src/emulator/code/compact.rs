@@ -12,11 +12,13 @@ pub(super) struct Slots {
     pub of: [Vec<Option<Reg>>; 3],
     /// Slots in use.
     pub counts: [usize; 3],
+    /// Those of them, the first ones, that hold no constants.
+    pub own: [usize; 3],
 }
 
 /// Gives registers with disjoint lives the same slot. An instruction's destinations never share with its
 /// own sources, so that no instruction sees a source change under it unless the program says so.
-fn scan(intervals: &[Option<Interval>], is_const: &[bool]) -> (Vec<Option<Reg>>, usize) {
+fn scan(intervals: &[Option<Interval>], is_const: &[bool]) -> (Vec<Option<Reg>>, usize, usize) {
     let mut slots = vec![None; intervals.len()];
     let mut order: Vec<(Interval, usize)> = intervals
         .iter()
@@ -45,6 +47,7 @@ fn scan(intervals: &[Option<Interval>], is_const: &[bool]) -> (Vec<Option<Reg>>,
         live.push(Reverse((end, slot)));
         slots[reg] = Some(slot);
     }
+    let own = count;
     // Constants are filled once and live for ever.
     for (reg, interval) in intervals.iter().enumerate() {
         if is_const[reg] && interval.is_some() {
@@ -52,7 +55,7 @@ fn scan(intervals: &[Option<Interval>], is_const: &[bool]) -> (Vec<Option<Reg>>,
             count += 1;
         }
     }
-    (slots, count)
+    (slots, count, own)
 }
 
 /// Renumbers the registers of all instructions. `is_const` tells which registers are constants.
@@ -60,7 +63,8 @@ pub(super) fn compact(insts: &mut [Inst], is_const: [&[bool]; 3]) -> Slots {
     let intervals = intervals(insts, is_const.map(<[bool]>::len));
     let scanned: [_; 3] = std::array::from_fn(|file| scan(&intervals[file], is_const[file]));
     let counts = [scanned[0].1, scanned[1].1, scanned[2].1];
-    let of = scanned.map(|(slots, _)| slots);
+    let own = [scanned[0].2, scanned[1].2, scanned[2].2];
+    let of = scanned.map(|(slots, ..)| slots);
     for inst in insts {
         visit_registers(inst, &mut |file: File, _, reg| {
             if let Some(slot) = of[file as usize].get(usize::from(*reg)).copied().flatten() {
@@ -68,5 +72,5 @@ pub(super) fn compact(insts: &mut [Inst], is_const: [&[bool]; 3]) -> Slots {
             }
         });
     }
-    Slots { of, counts }
+    Slots { of, counts, own }
 }

@@ -1,6 +1,7 @@
 //! Instructions to [`Op`]s: the one table of instructions, and what every decode function shares.
 
 mod asynchronous;
+mod call;
 mod context;
 mod control;
 mod convert;
@@ -13,7 +14,7 @@ mod operand;
 mod tensor;
 mod warp;
 
-pub(super) use context::{Context, Entry};
+pub(super) use context::{Context, Entry, Unit};
 
 use std::collections::HashMap;
 use std::sync::OnceLock;

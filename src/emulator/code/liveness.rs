@@ -38,7 +38,7 @@ fn blocks(insts: &[Inst]) -> Vec<Block> {
         match &inst.op {
             Op::Branch { target } => mark(*target),
             Op::BranchIndexed { targets, .. } => targets.iter().copied().for_each(&mut mark),
-            Op::Exit | Op::Trap => {}
+            Op::Exit | Op::Trap | Op::Return { .. } => {}
             _ => continue,
         }
         mark(at as u32 + 1);
@@ -52,7 +52,7 @@ fn blocks(insts: &[Inst]) -> Vec<Block> {
         let (mut next, falls) = match &last.op {
             Op::Branch { target } => (vec![*target], last.guard.is_some()),
             Op::BranchIndexed { targets, .. } => (targets.to_vec(), last.guard.is_some()),
-            Op::Exit | Op::Trap => (Vec::new(), last.guard.is_some()),
+            Op::Exit | Op::Trap | Op::Return { .. } => (Vec::new(), last.guard.is_some()),
             _ => (Vec::new(), true),
         };
         if falls {

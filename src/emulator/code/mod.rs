@@ -1,8 +1,10 @@
 //! The syntax tree to executable code: decoding, liveness and few register slots.
 
+mod calls;
 mod compact;
 mod decode;
 mod entry;
+mod link;
 mod liveness;
 mod module;
 mod scope;

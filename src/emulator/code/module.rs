@@ -2,8 +2,9 @@
 
 use super::super::Fault;
 use super::super::ir::{Code, Space};
-use super::super::ptx::ast::{Init, Source, Variable as Declared, VariableSpace};
+use super::super::ptx::ast::{Init, Source, Statement, Variable as Declared, VariableSpace};
 use super::super::ptx::{self, ParseError};
+use super::calls::Functions;
 use super::entry::{Surroundings, code};
 use super::scope::Symbol;
 use std::collections::{HashMap, HashSet};
@@ -118,40 +119,75 @@ impl Module {
         self.const_bytes
     }
 
-    pub(super) fn surroundings<'a>(&mut self, source: &Source<'a>) -> Result<Surroundings<'a>, ParseError> {
-        let (mut symbols, mut shared) = (HashMap::new(), HashMap::new());
-        let mut indices = HashMap::new();
+    pub(super) fn surroundings<'a>(&mut self, source: &'a Source<'a>) -> Result<Surroundings<'a>, ParseError> {
+        let functions = Functions::new(source)?;
+        let (mut symbols, mut own) = (HashMap::new(), HashMap::new());
+        let mut targets: HashMap<&str, Target> = HashMap::new();
+        for (name, index) in functions.names() {
+            symbols.insert(name, Symbol::Function(index));
+            targets.insert(name, Target::Function(Functions::address(index)));
+        }
+        let mut initial = Vec::new();
+        let defined = |name: &str| source.variables.iter().any(|v| v.name == name && !v.external);
         for declared in &source.variables {
             let error = |message: &str| ParseError::at(declared.ptx_line, declared.name, message);
-            if symbols.contains_key(declared.name) || shared.contains_key(declared.name) {
+            let elsewhere = declared.external && declared.space != VariableSpace::Shared;
+            if elsewhere && defined(declared.name) {
+                continue;
+            }
+            if symbols.contains_key(declared.name) || own.contains_key(declared.name) {
                 return Err(error("this variable is declared twice"));
             }
-            let symbol = match declared.space {
-                VariableSpace::Shared => {
-                    shared.insert(declared.name, declared.clone());
+            match declared.space {
+                VariableSpace::Shared | VariableSpace::Local => {
+                    own.insert(declared.name, declared.clone());
                     continue;
                 }
-                _ if declared.external => return Err(error("external variables are not supported")),
-                VariableSpace::Global => Symbol::Global(self.variables.len() as u32),
-                VariableSpace::Const => Symbol::Const(self.place_const(declared)?),
-                VariableSpace::Local | VariableSpace::Param => {
-                    return Err(error("this space has no variables at module scope"));
+                _ if elsewhere => {
+                    return Err(error("external variables are not supported: this one is defined nowhere in the text"));
                 }
-            };
-            indices.insert(declared.name, self.variables.len() as u32);
-            symbols.insert(declared.name, symbol);
-            self.variables.push(variable(declared, symbol)?);
+                _ => {}
+            }
+            targets.insert(declared.name, Target::Variable(self.variables.len() as u32));
+            initial.push((declared, self.variables.len()));
+            symbols.insert(declared.name, self.variable(declared)?);
         }
-        for (declared, at) in source.variables.iter().filter_map(|v| Some((v, *indices.get(v.name)?))) {
-            self.variables[at as usize].pointers = pointers(declared, &indices)?;
+        let mut inner = HashMap::new();
+        let bodies = source.functions.iter().chain(&source.entries).flat_map(|function| &function.body);
+        for statement in bodies {
+            if let Statement::Variable(declared) = statement
+                && matches!(declared.space, VariableSpace::Global | VariableSpace::Const)
+            {
+                initial.push((declared, self.variables.len()));
+                inner.insert((declared.ptx_line, declared.name), self.variable(declared)?);
+            }
+        }
+        for (declared, at) in initial {
+            pointers(declared, &targets, &mut self.variables[at])?;
         }
         let numbers = source.files.iter().zip(0..).map(|(&(number, _), index)| (number, index));
         Ok(Surroundings {
             symbols: Arc::new(symbols),
-            shared,
+            own,
+            inner,
+            functions,
             files: source.files.iter().map(|(_, path)| path.to_string()).collect(),
             file_numbers: numbers.collect(),
         })
+    }
+
+    /// Adds a global or constant variable.
+    fn variable(&mut self, declared: &Declared<'_>) -> Result<Symbol, ParseError> {
+        let symbol = match declared.space {
+            VariableSpace::Global => Symbol::Global(self.variables.len() as u32),
+            VariableSpace::Const => Symbol::Const(self.place_const(declared)?),
+            _ => {
+                let message = "this space has no variables at module scope";
+                return Err(ParseError::at(declared.ptx_line, declared.name, message));
+            }
+        };
+        self.variables.push(variable(declared, symbol)?);
+        Ok(symbol)
     }
 
     fn place_const(&mut self, declared: &Declared<'_>) -> Result<u32, ParseError> {
@@ -200,17 +236,33 @@ fn variable(declared: &Declared<'_>, symbol: Symbol) -> Result<Variable, ParseEr
     })
 }
 
-fn pointers(declared: &Declared<'_>, indices: &HashMap<&str, u32>) -> Result<Vec<Pointer>, ParseError> {
-    let mut pointers = Vec::new();
+/// What an initial value may name.
+enum Target {
+    Variable(u32),
+    /// A function, by its address.
+    Function(u64),
+}
+
+/// Sets the addresses inside a variable: those of functions at once, those of variables when they are known.
+fn pointers(declared: &Declared<'_>, targets: &HashMap<&str, Target>, to: &mut Variable) -> Result<(), ParseError> {
     for (number, element) in declared.init.iter().enumerate() {
-        if let Init::Address { name, addend, generic } = *element {
-            let Some(&variable) = indices.get(name) else {
-                let message = format!("the initial value names {name}, which is no global or constant variable");
+        let Init::Address { name, addend, generic } = *element else { continue };
+        let at = number * declared.element as usize;
+        match targets.get(name) {
+            Some(&Target::Variable(variable)) => {
+                to.pointers.push(Pointer { at: at as u64, variable, addend, generic });
+            }
+            Some(&Target::Function(address)) => {
+                if let Some(bytes) = to.init.get_mut(at..at + 8) {
+                    bytes.copy_from_slice(&address.wrapping_add_signed(addend).to_le_bytes());
+                }
+            }
+            None => {
+                let message =
+                    format!("the initial value names {name}, which is no global or constant variable and no function");
                 return Err(ParseError::at(declared.ptx_line, declared.name, message));
-            };
-            let at = number as u64 * u64::from(declared.element);
-            pointers.push(Pointer { at, variable, addend, generic });
+            }
         }
     }
-    Ok(pointers)
+    Ok(())
 }

@@ -4,7 +4,7 @@
 //! assembly into many such scopes that repeat the same names. Scopes are numbered in the order in which
 //! they open, so that a first pass can collect what a second pass looks up.
 
-use super::super::ir::{File, Reg};
+use super::super::ir::{File, Formal, Reg};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -15,8 +15,14 @@ pub(super) enum Symbol {
     Shared(u32),
     /// The start of dynamic shared memory.
     DynamicShared,
-    /// Offset in the thread's local memory.
+    /// Offset in the thread's local memory, or in the frame of a function that may call itself.
     Local(u32),
+    /// Offset in the thread's local memory, never in a frame.
+    Static(u32),
+    /// A parameter or a result of a device function or of a call; in local memory too.
+    CallParam(Formal),
+    /// Index of a device function.
+    Function(u32),
     /// Offset in the parameter block.
     Param(u32),
     /// Index of a module variable whose address is known when the module is loaded.

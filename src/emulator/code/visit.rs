@@ -1,6 +1,6 @@
 //! Which registers an instruction reads and writes. This is the only place that knows.
 
-use super::super::ir::{Addr, Binary, File, Inst, Op, PredSrc, Reg, Ternary, Ty, Unary, WgmmaA};
+use super::super::ir::{Addr, Binary, CallTarget, File, Inst, Op, PredSrc, Reg, Ternary, Ty, Unary, WgmmaA};
 use super::words::bits_of;
 
 /// How an instruction uses a register.
@@ -201,6 +201,12 @@ fn visit_op(op: &mut Op, f: &mut Visitor<'_>) {
             f(File::Pred, Def, d);
         }
         Op::BranchIndexed { index, .. } => f(File::R32, Use, index),
+        Op::Call(call) => {
+            if let CallTarget::Address(target) = &mut call.target {
+                f(File::R64, Use, target);
+            }
+            maybe(&mut call.frame, File::R64, Use, f);
+        }
         Op::Bar { id, count, .. } => {
             f(File::R32, Use, id);
             maybe(count, File::R32, Use, f);
@@ -308,6 +314,7 @@ fn visit_op(op: &mut Op, f: &mut Visitor<'_>) {
         }
         Op::Branch { .. }
         | Op::Exit
+        | Op::Return { .. }
         | Op::Trap
         | Op::Fence
         | Op::FenceProxyAsync

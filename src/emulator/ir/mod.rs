@@ -6,9 +6,11 @@
 //! every distinct constant a slot that is filled once when a warp starts, so that no instruction has to
 //! ask what kind its operands are.
 
+mod call;
 mod op;
 mod words;
 
+pub use call::*;
 pub use op::*;
 pub use words::*;
 
@@ -97,8 +99,13 @@ pub struct Parameter {
 pub struct Code {
     /// Name of the entry.
     pub name: String,
-    /// Instructions; branch targets are indices into this. The last one is always an `Exit`.
+    /// Instructions; branch targets are indices into this. Functions stand before those that call them, so that lanes
+    /// in a call come back before the others go on. The last instruction is always an `Exit`.
     pub insts: Vec<Inst>,
+    /// The first instruction of the entry itself.
+    pub start: u32,
+    /// The functions of the module that it can call.
+    pub functions: Vec<Routine>,
     /// Registers needed in the 32-bit file, constants included.
     pub num_r32: usize,
     /// Registers needed in the 64-bit file, constants included.
@@ -122,7 +129,7 @@ pub struct Code {
     pub shared_static: u32,
     /// Offset at which dynamic shared memory starts (aligned as its declaration asks).
     pub shared_dynamic_at: u32,
-    /// Bytes of local memory per thread.
+    /// Bytes of local memory per thread, without the stack of functions that call themselves.
     pub local_bytes: u32,
     /// `.maxntid`, if given.
     pub max_threads: Option<[u32; 3]>,

@@ -1,8 +1,8 @@
 //! What one instruction does.
 
 use super::{
-    AccTy, AtomOp, BarRed, Binary, BoolOp, Cmp, MmaTy, Mods, Order, Pred, PredSrc, PrmtMode, Reg, ShflMode, Space,
-    Special, Ternary, Ty, Unary, VoteMode,
+    AccTy, AtomOp, BarRed, Binary, BoolOp, CallOp, Cmp, MmaTy, Mods, Order, Pred, PredSrc, PrmtMode, Reg, ShflMode,
+    Space, Special, Ternary, Ty, Unary, VoteMode,
 };
 
 /// `[reg + offset]`, or `[offset]` when there is no register.
@@ -292,6 +292,12 @@ pub enum Op {
         targets: Box<[u32]>,
     },
     Exit,
+    /// A function of the module, or one that the emulator has.
+    Call(Box<CallOp>),
+    /// The end of a function: index into [`Code::functions`](super::Code::functions).
+    Return {
+        function: u32,
+    },
     Trap,
     /// `barrier.cta`: `id` and `count` are 32-bit registers (constants mostly); no count means every thread.
     Bar {

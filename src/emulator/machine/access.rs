@@ -265,7 +265,7 @@ impl Run<'_> {
         size: usize,
     ) -> Result<(), Fault> {
         let (len, name) = match place {
-            Place::Local => (self.launch.code.local_bytes as usize, "local memory of the thread"),
+            Place::Local => (self.launch.local_bytes as usize, "local memory of the thread"),
             Place::Param => (self.launch.params.len(), "the parameter block"),
             _ => (self.cta.shared.len(), "shared memory of the block"),
         };
@@ -315,7 +315,7 @@ impl Run<'_> {
                 move_lanes::<false, _>(regs, &mut params, shape, at, base, active)
             }
             Place::Local => {
-                let stride = u64::from(self.launch.code.local_bytes).next_multiple_of(16);
+                let stride = u64::from(self.launch.local_bytes).next_multiple_of(16);
                 let first = u64::from(self.warp.index) * 32;
                 let moved: [u64; 32] =
                     std::array::from_fn(|i| at[i].wrapping_sub(base).wrapping_add((first + i as u64) * stride));

@@ -41,7 +41,7 @@ impl Block {
         } else {
             cta.shared = Bytes::new(launch.total_shared as usize, 0xFF);
         }
-        let local = launch.code.local_bytes.next_multiple_of(16) as usize * threads.next_multiple_of(32) as usize;
+        let local = launch.local_bytes.next_multiple_of(16) as usize * threads.next_multiple_of(32) as usize;
         if cta.local.len() == local {
             cta.local.fill(0xFF);
         } else {

@@ -40,6 +40,10 @@ pub(super) enum Flow {
     Wait(u32, State),
     /// All lanes try this instruction again when what they wait for may be there.
     Again(State),
+    /// This one, for all lanes; it is no turn of a loop.
+    Go(u32),
+    /// The next one; these lanes have been put elsewhere.
+    Gone(u32),
     /// This one again, for these lanes; the others have been put elsewhere.
     Keep(u32),
     /// The next one, after others had a turn.
@@ -186,6 +190,17 @@ impl Run<'_> {
                         count.splits += 1;
                     }
                     mask = lanes;
+                }
+                Flow::Go(target) => pc = target,
+                Flow::Gone(lanes) => {
+                    if let Some(count) = self.count() {
+                        count.splits += 1;
+                    }
+                    mask &= !lanes;
+                    pc += 1;
+                    if mask == 0 {
+                        break Ok(None);
+                    }
                 }
                 Flow::Yield => {
                     pc += 1;

@@ -18,9 +18,14 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
+    /// The address of a variable by its index.
+    pub fn address(&self, variable: usize) -> u64 {
+        self.addresses.get(variable).copied().unwrap_or(0)
+    }
+
     /// The registers of an entry that hold addresses, and those addresses.
     pub fn registers(&self, code: &Code) -> Vec<(Reg, u64)> {
-        let address = |variable: &u32| self.addresses.get(*variable as usize).copied().unwrap_or(0);
+        let address = |variable: &u32| self.address(*variable as usize);
         code.addresses
             .iter()
             .map(|(reg, variable, addend)| (*reg, address(variable).wrapping_add_signed(*addend)))

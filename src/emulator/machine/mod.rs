@@ -4,15 +4,18 @@ mod access;
 mod alu;
 mod atomic;
 mod block;
+mod call;
 mod collective;
 mod counters;
 mod cta;
+mod format;
 mod global;
 mod grid;
 mod interpret;
 mod load;
 mod memory;
 mod operand;
+mod print;
 mod rare;
 mod run;
 mod tensor;
@@ -20,7 +23,7 @@ mod warp;
 mod words;
 mod written;
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 pub use counters::{Count, Counters, InstructionCount, Kind, Place};
 pub use operand::Operand;
@@ -38,6 +41,9 @@ use words::Bytes;
 
 /// Warp instructions after which a launch is taken for endless, unless the options say otherwise: minutes of running.
 const STEP_LIMIT: u64 = 20_000_000_000;
+/// Stack of a thread for functions that call themselves, unless the options say otherwise, and at most.
+const STACK_BYTES: u32 = 16 << 10;
+const MAX_STACK: u32 = 512 << 10;
 /// Host threads at most.
 const MAX_WORKERS: usize = 256;
 
@@ -58,6 +64,9 @@ pub struct MachineOptions {
     /// Look for races, reads of bytes never written and the other findings of [`ReportKind`](super::ReportKind), and list
     /// them in [`Counters::reports`]. Several times slower.
     pub checked: bool,
+    /// Bytes of local memory that each thread has more for calls of functions that call themselves: what
+    /// `cudaLimitStackSize` sets on a device. Kernels without recursion need none of it.
+    pub stack_bytes: u32,
 }
 
 impl MachineOptions {
@@ -70,6 +79,7 @@ impl MachineOptions {
             async_order: AsyncOrder::Late,
             step_limit: STEP_LIMIT,
             checked: false,
+            stack_bytes: STACK_BYTES,
         }
     }
 }
@@ -102,6 +112,7 @@ pub struct Machine {
     level: Level,
     memory: GlobalMemory,
     modules: load::Modules,
+    output: Mutex<Vec<u8>>,
     pool: OnceLock<Option<rayon::ThreadPool>>,
 }
 
@@ -118,6 +129,7 @@ impl Machine {
             level: Level::new(options.simd),
             memory: GlobalMemory::new(options.checked),
             modules: Default::default(),
+            output: Mutex::default(),
             pool: OnceLock::new(),
         }
     }
@@ -246,6 +258,7 @@ impl Machine {
             block: config.block,
             dynamic_shared: config.shared_bytes,
             total_shared,
+            local_bytes: self.local_bytes(code),
             params: block,
             memory,
             addresses: loaded.registers(code),
@@ -253,13 +266,16 @@ impl Machine {
             level: self.level,
             arch: self.options.arch,
             async_order: self.options.async_order,
+            output: Default::default(),
             reports: self.options.checked.then(Default::default),
         };
         let resident = self.options.arch.resident_blocks(launch.threads(), total_shared);
         let workers = self.workers();
         let pool =
             if workers > 1 && launch.blocks() > 1 { self.pool.get_or_init(|| pool(workers)).as_ref() } else { None };
-        let tally = grid::run(&launch, resident, self.options.step_limit, pool, workers, config.count)?;
+        let ran = grid::run(&launch, resident, self.options.step_limit, pool, workers, config.count);
+        launch.output.append_to(&mut self.output.lock().unwrap_or_else(PoisonError::into_inner));
+        let tally = ran?;
         let mut counters = tally.finish(code);
         if let Some(reports) = &launch.reports {
             (counters.reports, counters.reports_dropped) = reports.take();
@@ -275,7 +291,41 @@ impl Machine {
     pub fn block_bytes(&self, module: &Module, entry: &str, config: &LaunchConfig) -> Result<u64, Fault> {
         let code = find(module, entry)?;
         let shared = self.check(code, config, code.param_bytes as usize)?;
-        Ok(run::state_bytes(code, config.block.iter().product(), shared))
+        Ok(run::state_bytes(code, config.block.iter().product(), shared, self.local_bytes(code)))
+    }
+
+    /// What kernels printed (by `printf`, which nvcc makes `vprintf` of) since this was last asked: launch after launch,
+    /// in a launch block after block, in a block in the order in which its threads printed. So a kernel without races
+    /// prints the same each time. A launch keeps 16 MiB and says so where it drops the rest. What a kernel printed before
+    /// a fault is there too. Bytes that are no UTF-8 are replaced.
+    pub fn take_output(&self) -> String {
+        let bytes = std::mem::take(&mut *self.output.lock().unwrap_or_else(PoisonError::into_inner));
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Where a `.global` or `.const` variable of a module is, and its size in bytes: what `cuModuleGetGlobal` tells. Read
+    /// and write it as other global memory. Loads the module if it is not loaded yet; the variable lives as long as the
+    /// machine.
+    ///
+    /// # Errors
+    /// A name that no such variable has, or [`FaultKind::OutOfMemory`].
+    pub fn symbol(&self, module: &Module, name: &str) -> Result<(u64, usize), Fault> {
+        let Some(index) = module.variables().iter().position(|variable| variable.name == name) else {
+            let known: Vec<&str> = module.variables().iter().map(|variable| variable.name.as_str()).collect();
+            let text = format!("no variable `{name}` in the module; it has {known:?}");
+            return Err(Fault::new(FaultKind::Launch, text));
+        };
+        let loaded = self.modules.load(module, &self.memory)?;
+        let bytes = module.variables().get(index).map_or(0, |variable| variable.bytes as usize);
+        Ok((loaded.address(index), bytes))
+    }
+
+    /// Local memory of a thread: its variables, and a stack if functions may call themselves.
+    fn local_bytes(&self, code: &Code) -> u32 {
+        match code.functions.iter().any(|function| function.frame.is_some()) {
+            true => code.local_bytes.next_multiple_of(16) + self.options.stack_bytes.min(MAX_STACK),
+            false => code.local_bytes,
+        }
     }
 
     fn workers(&self) -> usize {

@@ -54,6 +54,8 @@ impl Run<'_> {
             }
             Op::Atom { op, space, ty, order: _, d, addr, b, c } => self.atomic(op, space, ty, d, addr, b, c, active)?,
             Op::Prefetch { .. } | Op::PrefetchTensorMap { .. } => {}
+            Op::Call(ref call) => return self.call(call, active),
+            Op::Return { function } => return self.leave(function, active),
             Op::BranchIndexed { index, ref targets } => return self.branch_indexed(index, targets, active),
             Op::Bar { arrive, aligned, id, count } => return self.barrier(arrive, aligned, id, count, active),
             Op::BarRed { op, id, count, d32, dp, p } => {

@@ -8,6 +8,7 @@ use super::super::simd::Level;
 use super::counters::Tally;
 use super::cta::Cta;
 use super::memory::Snapshot;
+use super::print::Output;
 use super::tensor::AsyncOrder;
 use super::warp::Warp;
 use super::words::Bytes;
@@ -24,6 +25,8 @@ pub(crate) struct Launch<'a> {
     pub dynamic_shared: u32,
     /// All shared memory of a block in bytes.
     pub total_shared: u32,
+    /// Local memory of a thread in bytes, the stack included.
+    pub local_bytes: u32,
     /// The parameter block.
     pub params: Bytes,
     /// Global memory.
@@ -38,6 +41,8 @@ pub(crate) struct Launch<'a> {
     pub arch: Arch,
     /// When asynchronous operations take effect.
     pub async_order: AsyncOrder,
+    /// What blocks print.
+    pub output: Output,
     /// Where findings go, in checked mode.
     pub reports: Option<Reports>,
 }
@@ -50,7 +55,7 @@ impl Launch<'_> {
 
     /// Bytes of registers, shared and local memory of a block.
     pub fn state_bytes(&self) -> u64 {
-        state_bytes(self.code, self.threads(), self.total_shared)
+        state_bytes(self.code, self.threads(), self.total_shared, self.local_bytes)
     }
 
     /// Blocks of the grid.
@@ -118,8 +123,8 @@ impl Run<'_> {
 }
 
 /// Bytes of registers, shared and local memory of a block of so many threads.
-pub(super) fn state_bytes(code: &Code, threads: u32, shared: u32) -> u64 {
-    let Code { num_r32, num_r64, num_pred, local_bytes, .. } = code;
+pub(super) fn state_bytes(code: &Code, threads: u32, shared: u32, local_bytes: u32) -> u64 {
+    let Code { num_r32, num_r64, num_pred, .. } = code;
     let warp = num_r32 * size_of::<V32>() + num_r64 * size_of::<V64>() + num_pred * size_of::<u32>();
     let threads = u64::from(threads.next_multiple_of(32));
     threads / 32 * warp as u64 + threads * u64::from(local_bytes.next_multiple_of(16)) + u64::from(shared)

@@ -4,6 +4,7 @@ use super::super::copy::CpAsyncQueue;
 use super::super::ir::{BarRed, Code, Pred, Reg, V32, V64};
 use super::super::tensor::WgmmaQueue;
 use super::alu::Registers;
+use super::call::Calls;
 
 /// What registers hold before anything is written to them.
 const POISON: u32 = 0xCDCD_CDCD;
@@ -51,6 +52,8 @@ pub(crate) struct Warp {
     pub fragments: Vec<Fragment>,
     /// The allocation that the last global access hit.
     pub last_allocation: usize,
+    /// Where its lanes' calls return to.
+    pub calls: Calls,
     /// `cp.async` copies under way.
     pub copies: CpAsyncQueue,
     /// `wgmma` products under way.
@@ -68,6 +71,7 @@ pub(crate) struct Warp {
 impl Warp {
     /// Makes the warp ready to run `code` from its start, with these lanes. Registers hold poison, constants their value.
     pub fn start(&mut self, code: &Code, addresses: &[(Reg, u64)], index: u32, lanes: u32) {
+        self.calls.start(code);
         let Warp { regs, .. } = self;
         regs.r32.clear();
         regs.r32.resize(code.num_r32, V32([POISON; 32]));
@@ -88,7 +92,7 @@ impl Warp {
         self.index = index;
         self.live = lanes;
         self.fragments.clear();
-        self.fragments.push(Fragment { pc: 0, mask: lanes, state: State::Ready, tired: false });
+        self.fragments.push(Fragment { pc: code.start, mask: lanes, state: State::Ready, tired: false });
         self.copies = CpAsyncQueue::default();
         self.products = WgmmaQueue::default();
         (self.cluster_arrived, self.polls, self.spins, self.steps) = (0, 0, 0, 0);
@@ -99,7 +103,7 @@ impl Warp {
         let Registers { r32, r64, pred } = &self.regs;
         let registers = size_of_val(&r32[..]) + size_of_val(&r64[..]) + size_of_val(&pred[..]);
         let fragments = self.fragments.capacity() * size_of::<Fragment>();
-        size_of::<Warp>() + registers + fragments + self.copies.bytes() + self.products.bytes()
+        size_of::<Warp>() + registers + fragments + self.calls.bytes() + self.copies.bytes() + self.products.bytes()
     }
 
     /// Takes out the fragment to run: of those that are ready the one lowest in the code, tired ones last.

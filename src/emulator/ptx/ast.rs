@@ -13,6 +13,10 @@ pub struct Source<'a> {
     pub variables: Vec<Variable<'a>>,
     /// Entries with a body.
     pub entries: Vec<Function<'a>>,
+    /// Device functions: prototypes and those with a body.
+    pub functions: Vec<Function<'a>>,
+    /// `.alias`: the second names of functions, and which function they name.
+    pub aliases: Vec<(&'a str, &'a str)>,
 }
 
 /// A position in the kernel's source.
@@ -35,6 +39,8 @@ pub enum VariableSpace {
     Shared,
     Local,
     Param,
+    /// A parameter of a function that is passed in a register.
+    Register,
 }
 
 /// One element of an initializer.
@@ -74,13 +80,17 @@ pub struct Variable<'a> {
     pub ptx_line: u32,
 }
 
-/// An entry.
+/// An entry or a device function.
 #[derive(Debug, Default)]
 pub struct Function<'a> {
     /// Its name.
     pub name: &'a str,
     /// Parameters in order.
     pub params: Vec<Variable<'a>>,
+    /// What a device function returns.
+    pub returns: Vec<Variable<'a>>,
+    /// Whether there is a body; prototypes have none.
+    pub defined: bool,
     /// `.maxntid`, `.reqntid`, `.reqnctapercluster`.
     pub max_threads: Option<[u32; 3]>,
     #[allow(missing_docs)]
@@ -121,12 +131,25 @@ pub struct Instruction<'a> {
     pub opcode: &'a str,
     /// Operands.
     pub operands: Vec<Operand<'a>>,
+    /// What a `call` calls, with what; it has no operands then.
+    pub call: Option<Box<Call<'a>>>,
     /// The text between the end of the last statement and the semicolon.
     pub text: &'a str,
     /// 1-based line.
     pub ptx_line: u32,
     /// Position in the kernel's source.
     pub loc: Option<Loc>,
+}
+
+/// The parts of `call (returns), target, (args);`.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// Where results go.
+    pub returns: Vec<Operand<'a>>,
+    /// A function, or a register that holds the address of one.
+    pub target: &'a str,
+    /// Arguments.
+    pub args: Vec<Operand<'a>>,
 }
 
 /// An operand.

@@ -11,6 +11,8 @@ pub struct ParseError {
     pub message: String,
     /// The entry the instruction stands in, if any.
     pub entry: Option<String>,
+    /// Whether `entry` is a device function.
+    pub is_function: bool,
     /// 1-based line of the PTX text; 0 if the mistake has no single place.
     pub ptx_line: u32,
     /// The instruction or the piece of text at fault.
@@ -30,7 +32,7 @@ impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PTX line {}", self.ptx_line)?;
         if let Some(entry) = &self.entry {
-            write!(f, ", entry {entry}")?;
+            write!(f, ", {} {entry}", if self.is_function { "function" } else { "entry" })?;
         }
         if let Some((file, line)) = &self.source {
             write!(f, ", source {file}:{line}")?;

@@ -1,7 +1,7 @@
 //! Operands of instructions.
 
 use super::ParseError;
-use super::ast::Operand;
+use super::ast::{Call, Operand};
 use super::lexer::Kind;
 use super::parser::Parser;
 
@@ -18,6 +18,42 @@ impl<'a> Parser<'a, '_> {
                     return Ok(Operand::Pair(Box::new(first), Box::new(second)));
                 }
                 Ok(first)
+            }
+        }
+    }
+
+    /// What stands behind `call`: `(returns), target, (args), prototype`, all but the target optional.
+    pub(super) fn call(&mut self) -> Result<Call<'a>, ParseError> {
+        let mut call = Call { returns: Vec::new(), target: "", args: Vec::new() };
+        if self.peek() == Some(Kind::Punct(b'(')) {
+            call.returns = self.list()?;
+            self.expect(b',')?;
+        }
+        call.target = self.word()?;
+        let mut more = self.eat(b',');
+        if more && self.peek() == Some(Kind::Punct(b'(')) {
+            call.args = self.list()?;
+            more = self.eat(b',');
+        }
+        if more {
+            // The prototype or the list of targets: what an address turns out to name is checked when it is called.
+            self.word()?;
+        }
+        Ok(call)
+    }
+
+    /// `(a, b, …)`.
+    fn list(&mut self) -> Result<Vec<Operand<'a>>, ParseError> {
+        self.expect(b'(')?;
+        let mut operands = Vec::new();
+        if self.eat(b')') {
+            return Ok(operands);
+        }
+        loop {
+            operands.push(self.simple()?);
+            if !self.eat(b',') {
+                self.expect(b')')?;
+                return Ok(operands);
             }
         }
     }

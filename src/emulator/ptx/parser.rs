@@ -1,7 +1,7 @@
 //! Tokens to the syntax tree: module, entries and statements.
 
 use super::ParseError;
-use super::ast::{Function, Instruction, Loc, Source, Statement, VariableSpace};
+use super::ast::{Function, Instruction, Loc, Source, Statement, Variable, VariableSpace};
 use super::lexer::{Kind, Token, tokens};
 
 /// Deepest nesting of scopes: looking a name up walks all of them.
@@ -125,19 +125,22 @@ impl<'a> Parser<'a, '_> {
                 self.braces()?;
             }
             ".pragma" => self.through_semicolon()?,
+            ".alias" => {
+                self.skip();
+                let name = self.word()?;
+                self.expect(b',')?;
+                source.aliases.push((name, self.word()?));
+                self.expect(b';')?;
+            }
             _ => {
-                let mut external = false;
-                while let Some(Kind::Dot(dot @ (".extern" | ".visible" | ".weak" | ".common"))) = self.peek() {
-                    external |= dot == ".extern";
-                    self.skip();
-                }
+                let external = self.linkage();
                 match self.peek() {
                     Some(Kind::Dot(".entry")) => {
                         if let Some(entry) = self.entry()? {
                             source.entries.push(entry);
                         }
                     }
-                    Some(Kind::Dot(".func")) => self.device_function()?,
+                    Some(Kind::Dot(".func")) => source.functions.push(self.device_function()?),
                     _ => {
                         let Some(space) = self.variable_space() else { return Err(self.error("unknown directive")) };
                         self.variables(space, external, &mut |variable| source.variables.push(variable))?;
@@ -188,18 +191,68 @@ impl<'a> Parser<'a, '_> {
         Err(start)
     }
 
-    /// Functions can be there but not be called, so their bodies are not looked at.
-    fn device_function(&mut self) -> Result<(), ParseError> {
-        let start = self.error("neither `;` nor a body after this");
+    /// Steps over linkage directives; true if one of them is `.extern`.
+    fn linkage(&mut self) -> bool {
+        let mut external = false;
+        while let Some(Kind::Dot(dot @ (".extern" | ".visible" | ".weak" | ".common"))) = self.peek() {
+            external |= dot == ".extern";
+            self.skip();
+        }
+        external
+    }
+
+    /// `.func (returns) name (params) { … }`, or `;` for a prototype.
+    fn device_function(&mut self) -> Result<Function<'a>, ParseError> {
+        let mut function = Function { ptx_line: self.line(), ..Function::default() };
+        self.skip();
+        if self.peek() == Some(Kind::Punct(b'(')) {
+            function.returns = self.formals(true)?;
+        }
+        function.name = self.word()?;
+        if self.peek() == Some(Kind::Punct(b'(')) {
+            function.params = self.formals(true)?;
+        }
         loop {
             match self.peek() {
-                None => return Err(start),
-                Some(Kind::Punct(b';')) => {
+                Some(Kind::Dot(".noreturn")) => self.skip(),
+                Some(Kind::Dot(".abi_preserve" | ".abi_preserve_control")) => {
                     self.skip();
-                    return Ok(());
+                    self.int()?;
                 }
-                Some(Kind::Punct(b'{')) => return self.braces(),
-                _ => self.skip(),
+                Some(Kind::Dot(".pragma")) => self.through_semicolon()?,
+                _ => break,
+            }
+        }
+        if self.eat(b';') {
+            return Ok(function);
+        }
+        if self.peek() != Some(Kind::Punct(b'{')) {
+            return Err(self.error("expected the body of the function"));
+        }
+        self.body(&mut function)?;
+        Ok(function)
+    }
+
+    /// `(.param .b32 a, …)`; those of device functions may be registers.
+    fn formals(&mut self, registers: bool) -> Result<Vec<Variable<'a>>, ParseError> {
+        let mut formals = Vec::new();
+        self.expect(b'(')?;
+        if self.eat(b')') {
+            return Ok(formals);
+        }
+        loop {
+            let line = self.error("expected `.param`");
+            let space = if registers && self.eat_dot(".reg") {
+                VariableSpace::Register
+            } else if self.variable_space() == Some(VariableSpace::Param) {
+                VariableSpace::Param
+            } else {
+                return Err(line);
+            };
+            formals.push(self.variable(space, false)?);
+            if !self.eat(b',') {
+                self.expect(b')')?;
+                return Ok(formals);
             }
         }
     }
@@ -220,18 +273,8 @@ impl<'a> Parser<'a, '_> {
         let mut function = Function { ptx_line: self.line(), ..Function::default() };
         self.skip();
         function.name = self.word()?;
-        if self.eat(b'(') && !self.eat(b')') {
-            loop {
-                let line = self.error("expected `.param`");
-                if self.variable_space() != Some(VariableSpace::Param) {
-                    return Err(line);
-                }
-                function.params.push(self.variable(VariableSpace::Param, false)?);
-                if !self.eat(b',') {
-                    break;
-                }
-            }
-            self.expect(b')')?;
+        if self.peek() == Some(Kind::Punct(b'(')) {
+            function.params = self.formals(false)?;
         }
         loop {
             match self.peek() {
@@ -266,6 +309,7 @@ impl<'a> Parser<'a, '_> {
     fn body(&mut self, function: &mut Function<'a>) -> Result<(), ParseError> {
         let open = self.error("`{` without its `}`");
         self.expect(b'{')?;
+        function.defined = true;
         let (mut depth, mut loc) = (0u32, None);
         loop {
             let line = self.line();
@@ -294,7 +338,7 @@ impl<'a> Parser<'a, '_> {
                     ".pragma" => self.through_semicolon()?,
                     ".reg" => self.registers(&mut function.body)?,
                     _ => {
-                        let external = self.eat_dot(".extern");
+                        let external = self.linkage();
                         let Some(space) = self.variable_space() else { return Err(self.error("unknown directive")) };
                         let body = &mut function.body;
                         self.variables(space, external, &mut |variable| body.push(Statement::Variable(variable)))?;
@@ -364,11 +408,9 @@ impl<'a> Parser<'a, '_> {
         };
         let opcode = self.word()?;
         let mut operands = Vec::new();
+        let mut call = None;
         if opcode == "call" || opcode.starts_with("call.") {
-            // Calls have a syntax of their own; the decoder refuses them with their full text.
-            while !matches!(self.peek(), Some(Kind::Punct(b';')) | None) {
-                self.skip();
-            }
+            call = Some(Box::new(self.call()?));
         } else if self.peek() != Some(Kind::Punct(b';')) {
             operands.push(self.operand()?);
             while self.eat(b',') {
@@ -378,6 +420,6 @@ impl<'a> Parser<'a, '_> {
         let end = self.at;
         self.expect(b';')?;
         let text = &self.text[self.tokens[first].span.0..self.tokens[end].span.0];
-        Ok(Instruction { guard, opcode, operands, text, ptx_line, loc })
+        Ok(Instruction { guard, opcode, operands, call, text, ptx_line, loc })
     }
 }

@@ -105,6 +105,17 @@ impl<'a> Parser<'a, '_> {
                         return Err(error);
                     }
                 }
+                // Managed memory is global memory that the host reaches too, as it reaches all of it here.
+                ".attribute" => {
+                    self.skip();
+                    self.expect(b'(')?;
+                    while !self.eat(b')') {
+                        if self.peek().is_none() {
+                            return Err(self.error("`(` without its `)`"));
+                        }
+                        self.skip();
+                    }
+                }
                 ".v2" | ".v4" | ".v8" => {
                     vector = u32::from(dot.as_bytes()[2] - b'0');
                     self.skip();

@@ -1,15 +1,57 @@
 //! The state of decoding: of an entry, and of the instruction at hand.
 
-use super::super::super::ir::{File, Inst, Op, Pred, PredSrc, Reg};
+use super::super::super::ir::{File, Formal, Inst, Op, Pred, PredSrc, Reg};
 use super::super::super::ptx::ast::{Instruction, Operand};
+use super::super::entry::{MAX_LOCAL, reserve};
 use super::super::scope::Names;
 use super::super::words::Words;
 use std::collections::HashMap;
+use std::sync::Arc;
 
-/// What the decoder gathers for an entry.
+/// What a device function has that an entry has not.
+#[derive(Default)]
+pub struct Unit<'a> {
+    /// Its index among the functions of the entry's code.
+    pub function: u32,
+    /// The address by which it can be called.
+    pub address: u64,
+    /// Whether it may be called again before it returns.
+    pub recursive: bool,
+    /// Parameters and results.
+    pub params: Vec<Formal>,
+    #[allow(missing_docs)]
+    pub returns: Vec<Formal>,
+    /// Those that are registers in the text.
+    pub param_registers: Vec<(&'a str, Formal)>,
+    #[allow(missing_docs)]
+    pub result_registers: Vec<(&'a str, Formal)>,
+    /// Bytes of its frame, if it is recursive, and their alignment.
+    pub frame_bytes: u32,
+    #[allow(missing_docs)]
+    pub frame_align: u32,
+    /// The register that holds where the frame starts.
+    pub pointer: Option<Reg>,
+}
+
+impl Unit<'_> {
+    /// A function of which nothing has been read.
+    pub fn new(function: u32, address: u64, recursive: bool) -> Self {
+        Unit { function, address, recursive, frame_align: 16, ..Unit::default() }
+    }
+}
+
+/// What the decoder gathers for an entry or a function that it calls.
 pub struct Entry<'a> {
     /// Names in scope.
     pub names: Names<'a>,
+    /// What there is more for a function.
+    pub unit: Option<Unit<'a>>,
+    /// Bytes of local memory so far.
+    pub local: u32,
+    /// Index of every function that can be called.
+    pub callees: Arc<HashMap<&'a str, u32>>,
+    /// Their parameters and results.
+    pub signatures: Arc<[(Vec<Formal>, Vec<Formal>)]>,
     /// Offset of dynamic shared memory.
     pub dynamic_shared: u32,
     /// Instructions so far; branch targets are label numbers until the end.
@@ -31,6 +73,10 @@ impl<'a> Entry<'a> {
     pub fn new(names: Names<'a>) -> Entry<'a> {
         Entry {
             names,
+            unit: None,
+            local: 0,
+            callees: Arc::default(),
+            signatures: Arc::default(),
             dynamic_shared: 0,
             insts: Vec::new(),
             const32: HashMap::new(),
@@ -38,6 +84,30 @@ impl<'a> Entry<'a> {
             addresses: HashMap::new(),
             indexed: 0,
             carry: None,
+        }
+    }
+
+    /// Reserves local memory, in the frame of a function that has one.
+    pub fn reserve(&mut self, bytes: u64, align: u32) -> Result<u32, String> {
+        match &mut self.unit {
+            Some(unit) if unit.recursive => {
+                unit.frame_align = unit.frame_align.max(align);
+                reserve(&mut unit.frame_bytes, bytes, align, MAX_LOCAL)
+            }
+            _ => reserve(&mut self.local, bytes, align, MAX_LOCAL),
+        }
+    }
+
+    /// The register that addresses of local variables are relative to, in a function that has a frame.
+    pub fn pointer(&mut self) -> Result<Option<Reg>, String> {
+        match &mut self.unit {
+            Some(Unit { recursive: true, pointer, .. }) => {
+                if pointer.is_none() {
+                    *pointer = Some(self.names.fresh(File::R64)?);
+                }
+                Ok(*pointer)
+            }
+            _ => Ok(None),
         }
     }
 }

@@ -14,7 +14,8 @@ pub(super) const ROWS: &[(&str, Decode)] = &[
     ("ret", leave),
     ("exit", |c| bare(c, Op::Exit)),
     ("trap", |c| bare(c, Op::Trap)),
-    ("call", |_| Err("calls are not supported: only kernels whose functions are all inlined can run".into())),
+    ("brkpt", |c| bare(c, Op::Trap)),
+    ("call", super::call::call),
     ("bar", |c| barrier(c, true)),
     ("barrier", |c| barrier(c, false)),
     ("barrier.cluster", cluster),
@@ -71,7 +72,11 @@ fn brx(c: &mut Context) -> Result {
 
 fn leave(c: &mut Context) -> Result {
     c.words.take("uni");
-    bare(c, Op::Exit)
+    c.between(0, 0)?;
+    for op in super::super::entry::leave(c.entry)? {
+        c.emit(op);
+    }
+    Ok(())
 }
 
 /// `bar` (which is aligned) and `barrier{.cta}`.

@@ -29,7 +29,7 @@ fn space(words: &mut Words<'_>) -> Space {
                 "global" => Space::Global,
                 "shared" | "shared::cta" | "shared::cluster" => Space::Shared,
                 "local" => Space::Local,
-                "param" | "param::entry" => Space::Param,
+                "param" | "param::entry" | "param::func" => Space::Param,
                 "const" => Space::Const,
                 _ => return None,
             })
@@ -130,6 +130,7 @@ fn ld(c: &mut Context) -> Result {
     let count = 2 + usize::from(hinted);
     let operands = c.between(count, count)?;
     policy(c, operands.get(2))?;
+    let space = c.param_space(&operands[1], space);
     let addr = c.addr(&operands[1], space)?;
     let mut d: [Reg; 4] = [0; 4];
     let mut width = None;
@@ -173,9 +174,6 @@ fn ld(c: &mut Context) -> Result {
 fn st(c: &mut Context) -> Result {
     let order = order(&mut c.words, Order::Weak);
     let space = space(&mut c.words);
-    if matches!(space, Space::Const | Space::Param) {
-        return Err("this space cannot be written".into());
-    }
     let hinted = cache_hints(&mut c.words);
     let vec = vector(&mut c.words)?;
     let ty = c.words.ty_in(&TYPES)?;
@@ -186,6 +184,10 @@ fn st(c: &mut Context) -> Result {
     let count = 2 + usize::from(hinted);
     let operands = c.between(count, count)?;
     policy(c, operands.get(2))?;
+    let space = c.param_space(&operands[0], space);
+    if matches!(space, Space::Const | Space::Param) {
+        return Err("this space cannot be written".into());
+    }
     let addr = c.addr(&operands[0], space)?;
     let sources = elements(&operands[1], vec)?;
     let mut width = None;

@@ -1,9 +1,10 @@
 //! Operands to registers, predicates and addresses.
 
-use super::super::super::ir::{Addr, File, Op, Pred, PredSrc, Reg, Space, Special, Ty};
+use super::super::super::ir::{Addr, Binary, File, Op, Pred, PredSrc, Reg, Space, Special, Ty};
 use super::super::super::ptx::ast::Operand;
+use super::super::calls::Functions;
 use super::super::scope::{Register, Symbol};
-use super::super::words::{bits_of, is_float};
+use super::super::words::{PLAIN, bits_of, is_float};
 use super::context::Context;
 
 /// The file that holds a type.
@@ -127,6 +128,19 @@ impl<'a> Context<'_, '_, 'a> {
         if bits < 32 || is_float(ty) {
             return Err(format!("the address of {name} is not a value of type {ty:?}"));
         }
+        if let Symbol::Local(_) | Symbol::CallParam(_) = symbol
+            && let Some(base) = self.entry.pointer()?
+            && let Ok((_, offset)) = self.place(symbol)
+        {
+            let (d, sum) = (self.temp(File::R64)?, self.const64(offset.wrapping_add(addend) as u64)?);
+            self.prepare(Op::Binary { f: Binary::Add, ty: Ty::U64, mods: PLAIN, d, a: base, b: sum });
+            if bits == 64 {
+                return Ok(d);
+            }
+            let low = self.temp(File::R32)?;
+            self.prepare(Op::Unpack64 { lo: Some(low), hi: None, a: d });
+            return Ok(low);
+        }
         match self.place(symbol) {
             Ok((_, offset)) => self.int_const(offset.wrapping_add(addend) as u64, ty),
             Err(variable) if bits == 64 => self.address_slot(variable, addend),
@@ -139,10 +153,26 @@ impl<'a> Context<'_, '_, 'a> {
         match symbol {
             Symbol::Shared(offset) => Ok((Space::Shared, i64::from(offset))),
             Symbol::DynamicShared => Ok((Space::Shared, i64::from(self.entry.dynamic_shared))),
-            Symbol::Local(offset) => Ok((Space::Local, i64::from(offset))),
+            Symbol::Local(offset) | Symbol::Static(offset) => Ok((Space::Local, i64::from(offset))),
+            Symbol::CallParam(formal) => Ok((Space::Local, i64::from(formal.offset))),
+            // An address, which no space holds.
+            Symbol::Function(index) => Ok((Space::Generic, Functions::address(index) as i64)),
             Symbol::Param(offset) => Ok((Space::Param, i64::from(offset))),
             Symbol::Const(offset) => Ok((Space::Const, i64::from(offset))),
             Symbol::Global(variable) => Err(variable),
+        }
+    }
+
+    /// The space that an operand of `ld.param` or `st.param` is really in: parameters of calls are in local memory.
+    pub fn param_space(&self, operand: &Operand<'a>, space: Space) -> Space {
+        match *operand {
+            Operand::Address { base: Some(name), .. }
+                if space == Space::Param
+                    && matches!(self.entry.names.find_symbol(name), Some(Symbol::CallParam(_))) =>
+            {
+                Space::Local
+            }
+            _ => space,
         }
     }
 
@@ -167,7 +197,16 @@ impl<'a> Context<'_, '_, 'a> {
         let Some(symbol) = self.entry.names.find_symbol(name) else {
             return Err(format!("{name} is neither a register nor a variable in scope"));
         };
+        if let Symbol::Function(_) = symbol {
+            return Err(format!("{name} is a function, which cannot be read or written"));
+        }
         match self.place(symbol) {
+            Ok((Space::Local, start))
+                if space == Space::Local && !matches!(symbol, Symbol::Static(_)) && self.entry.unit.is_some() =>
+            {
+                let base = self.entry.pointer()?;
+                Ok(Addr { base, wide: base.is_some(), offset: start.wrapping_add(offset) })
+            }
             Ok((found, start)) if found == space => {
                 Ok(Addr { base: None, wide: false, offset: start.wrapping_add(offset) })
             }

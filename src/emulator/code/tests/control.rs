@@ -20,6 +20,16 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
      &["if p2: Exit"]),
     ("trap",
      &["Trap"]),
+    ("brkpt",
+     &["Trap"]),
+    ("call.uni (%r1), vprintf, (%rd1, %rd2)",
+     &["Store { space: Local, ty: B64, order: Weak, vec: 1, wide_src: true, s: [1, 0, 0, 0], addr: Addr { base: None, wide: false, offset: 16 } }",
+       "Store { space: Local, ty: B64, order: Weak, vec: 1, wide_src: true, s: [2, 0, 0, 0], addr: Addr { base: None, wide: false, offset: 24 } }",
+       "Call(CallOp { target: Printf, frame: None, args: [Formal { offset: 16, bytes: 8 }, Formal { offset: 24, bytes: 8 }], returns: [Formal { offset: 32, bytes: 4 }] })",
+       "Load { space: Local, ty: B32, order: Weak, vec: 1, wide_dst: false, d: [1, 0, 0, 0], addr: Addr { base: None, wide: false, offset: 32 } }"]),
+    ("call %rd1, (%r2), T1",
+     &["Store { space: Local, ty: B32, order: Weak, vec: 1, wide_src: false, s: [2, 0, 0, 0], addr: Addr { base: None, wide: false, offset: 16 } }",
+       "Call(CallOp { target: Address(1), frame: None, args: [Formal { offset: 16, bytes: 4 }], returns: [] })"]),
     ("bar.sync 0",
      &["Bar { arrive: false, aligned: true, id: #0x0, count: None }"]),
     ("bar.sync 1, 256",
@@ -72,5 +82,5 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
 
 #[test]
 fn forms() {
-    check(32, FORMS);
+    check(35, FORMS);
 }

@@ -4,7 +4,7 @@ use super::super::module::Module;
 use super::{around, decoded};
 
 /// A body and what its error must say.
-const REFUSED: [(&str, &str); 48] = [
+const REFUSED: [(&str, &str); 55] = [
     ("frobnicate.u32 %r1, %r2;", "instruction frobnicate is not supported"),
     ("add.u33 %r1, %r2, %r3;", "no supported type in .u33"),
     ("add.u32.wild %r1, %r2, %r3;", "modifier .wild is not supported"),
@@ -46,7 +46,14 @@ const REFUSED: [(&str, &str); 48] = [
     ("atom.global.min.f32 %r1, [%rd2], %r3;", "Min of type F32 is not supported"),
     ("bra nowhere;", "label nowhere is not in scope"),
     ("{ INNER: bra L1; } bra INNER;", "label INNER is not in scope"),
-    ("call.uni (%r1), device_function, (%r2);", "calls are not supported"),
+    ("call.uni (%r1), device_function, (%r2);", "calls of device_function are not supported"),
+    ("call malloc, (%rd1);", "calls of malloc are not supported"),
+    ("call.uni (%r1), vprintf, (%rd1);", "1 arguments, vprintf has 2"),
+    ("call.uni (%rd1), vprintf, (%rd1, %rd2);", "8 bytes are passed for 4"),
+    ("call %r1, ();", "register %r1 has 32 bits, the address of a function has 64"),
+    ("call %rd1, (5);", "a constant argument needs a function that is called by name"),
+    ("call %rd1, (%p1);", "%p1 is a predicate, which cannot be passed"),
+    ("call %rd1, (sbuf);", "sbuf is neither a register nor a parameter of this scope"),
     ("@%r1 exit;", "%r1 is not a predicate register"),
     (
         "mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32 {%r1, %r2}, {%r3}, {%r4}, {%r1, %r2};",
@@ -103,6 +110,21 @@ fn mistakes_outside_instructions() {
         (".version 9.0\n.entry k() {", "`{` without its `}`"),
         (".version 9.0\n.entry k() .wild {}", "unknown directive of an entry"),
         (".version 9.0\n.entry k() {} .entry k() {}", "this entry is defined twice"),
+        (".version 9.0\n.func f() {} .func f() {}", "this function is defined twice"),
+        (".version 9.0\n.func f() .wild {}", "expected the body of the function"),
+        (".version 9.0\n.func f(.global .b32 x) {}", "expected `.param`"),
+        (".version 9.0\n.alias g, f;", "an alias of f, which is no function of this text"),
+        (".version 9.0\n.func f(.reg .pred p) {}", "not the type of a variable"),
+        (".version 9.0\n.func f(.param .b32 x) {} .entry k() { call f, (1, 2); }", "2 arguments, f has 1"),
+        (".version 9.0\n.func f(.param .b8 x[]) {} .entry k() { call f, (1); }", "a size is missing"),
+        (
+            ".version 9.0\n.func f(.param .b64 x) {} .entry k() { .param .b32 p; call f, (p); }",
+            "4 bytes are passed for 8",
+        ),
+        (
+            ".version 9.0\n.func f() {} .entry k() { .reg .b32 r; ld.global.u32 r, [f]; }",
+            "f is a function, which cannot be read",
+        ),
         (".version 9.0\n.entry k() { .reg .b128 %q; }", "registers of 128 bits are not supported"),
         (".version 9.0\n.entry k() { .reg .b32 a, a; }", "register a is declared twice"),
         (".version 9.0\n.entry k() { L: L: }", "label L is declared twice"),
@@ -110,9 +132,12 @@ fn mistakes_outside_instructions() {
         (".version 9.0\n.entry k(.param .b8 p[40000]) {}", "40000 bytes exceed the limit of 32764"),
         (".version 9.0\n.global .b32 x[4294967295][4294967295];", "the array is too large"),
         (".version 9.0\n.global .b32 x[1] = {1, 2};", "8 bytes of initial values for 4 bytes"),
-        (".version 9.0\n.global .u64 x = y;", "names y, which is no global or constant variable"),
+        (".version 9.0\n.global .u64 x = y;", "names y, which is no global or constant variable and no function"),
         (".version 9.0\n.const .b8 x[70000];", "the constant bank has 65536 bytes"),
-        (".version 9.0\n.extern .global .b8 x[4];", "external variables are not supported"),
+        (
+            ".version 9.0\n.extern .global .b8 x[4];",
+            "external variables are not supported: this one is defined nowhere",
+        ),
         (".version 9.0\n.global .align 3 .b8 x[4];", "an alignment is a power of two"),
     ] {
         let error = Module::read(text).unwrap_err();

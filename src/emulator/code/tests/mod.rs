@@ -17,7 +17,7 @@ mod whole;
 use super::super::ir::{Code, File, Inst};
 use super::super::ptx::{self, ParseError};
 use super::decode::Entry;
-use super::entry::{declare, instructions};
+use super::entry::{declare, dynamic_shared, instructions};
 use super::module::Module;
 use super::scope::Names;
 use super::visit::{Role, visit_registers};
@@ -49,7 +49,8 @@ pub(super) fn decoded(body: &str) -> Result<Decoded, ParseError> {
     let around = Module::default().surroundings(source)?;
     let mut entry = Entry::new(Names::new(around.symbols.clone()));
     let mut code = Code::default();
-    declare(&source.entries[0], &around, &mut code, &mut entry)?;
+    declare(&source.entries[0], &around, &mut Default::default(), &mut code, &mut entry)?;
+    entry.dynamic_shared = dynamic_shared(&code);
     let names: Vec<String> =
         REGISTERS.iter().flat_map(|(prefix, count, ..)| (0..*count).map(move |i| format!("{prefix}{i}"))).collect();
     for name in &names {
