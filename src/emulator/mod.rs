@@ -53,8 +53,11 @@
 //! - Every access is checked against the exact size of its buffer and for alignment, always. A [`Fault`] names the
 //!   kernel, the instruction, the source line (from `-lineinfo`), the block, warp and lanes, the address and the buffer.
 //!
-//! An instruction or a modifier that it does not know is an error that names it. Not known are: `call` (and so `printf`
-//! and `assert`), clusters of several blocks and multicast, TMA and bulk stores, `wmma`, `mma.sp`, int4 and f64
+//! - Functions of the module: called by name or by address, recursive, with any parameters; `printf` (see
+//!   [`Machine::take_output`]) and `assert`.
+//!
+//! An instruction or a modifier that it does not know is an error that names it. Not known are: `malloc` and `free` of device
+//! code, clusters of several blocks and multicast, TMA and bulk stores, `wmma`, `mma.sp`, int4 and f64
 //! products, and video instructions.
 //!
 //! Floating tensor products are summed in f64 and rounded once, because the hardware's order is not specified;

@@ -1,6 +1,7 @@
 //! The emulator from outside: PTX text in, memory out.
 
 mod asynchronous;
+mod calls;
 mod control;
 mod convert;
 mod counters;

@@ -190,7 +190,10 @@ fn visit_op(op: &mut Op, f: &mut Visitor<'_>) {
             f(file(*ty), Use, c);
             maybe(d, file(*ty), Def, f);
         }
-        Op::Prefetch { addr: a, .. } | Op::PrefetchTensorMap { map: a } | Op::MbarrierInval { addr: a } => addr(a, f),
+        Op::Prefetch { addr: a, .. }
+        | Op::Aligned { addr: a, .. }
+        | Op::PrefetchTensorMap { map: a }
+        | Op::MbarrierInval { addr: a } => addr(a, f),
         Op::CpAsyncMbarrierArrive { addr: a, .. } => addr(a, f),
         Op::Cvta { wide, d, a, .. } => {
             f(wide_file(*wide), Use, a);

@@ -264,6 +264,13 @@ pub enum Op {
         b: Reg,
         c: Reg,
     },
+    /// Faults where the address is not a multiple of so many bytes: of vector atomics, whose elements are operations of
+    /// their own.
+    Aligned {
+        space: Space,
+        addr: Addr,
+        bytes: u8,
+    },
     /// Prefetch and other hints: only the address is looked at.
     Prefetch {
         space: Space,

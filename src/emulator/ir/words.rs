@@ -201,11 +201,15 @@ pub enum Special {
     LanemaskGt,
     LanemaskGe,
     Clock,
+    /// The upper half of `%clock64` and of `%globaltimer`.
+    ClockHi,
     Clock64,
     GlobaltimerLo,
     Globaltimer,
     DynamicSmemSize,
     TotalSmemSize,
+    /// What a driver may set and what counts events of the hardware: nothing here.
+    Zero,
 }
 
 /// What a load or store promises about ordering.

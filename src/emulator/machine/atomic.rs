@@ -57,7 +57,7 @@ impl Run<'_> {
                         );
                         return Err(self.fault(FaultKind::OutOfBounds, text, 1 << lane).at_address(at));
                     }
-                    update(&mut self.cta.shared, at as usize, op, ty, b, c)
+                    update(&mut self.cta.shared, at as usize, (op, ty, false), b, c)
                 }
                 None => {
                     let found = launch.memory.index_of(at).map(|i| &*launch.memory.allocations[i]);
@@ -72,7 +72,7 @@ impl Run<'_> {
                         let one = Lanes { at: lanes.at, low: at, high: at, bits: at };
                         self.check_global(allocation, &one, 1 << lane, size, true, true);
                     }
-                    update(allocation, offset, op, ty, b, c)
+                    update(allocation, offset, (op, ty, true), b, c)
                 }
             };
             let Some(old) = old else { return Err(self.unknown()) };
@@ -89,10 +89,10 @@ impl Run<'_> {
 }
 
 /// One lane's operation; None when there is no such one.
-fn update(mut m: impl Words, at: usize, op: AtomOp, ty: Ty, b: u64, c: u64) -> Option<u64> {
-    combine(op, ty, 0, b, c)?;
-    let f = |old: u64| combine(op, ty, old, b, c).unwrap_or(old);
-    Some(match bytes_of(ty) {
+fn update(mut m: impl Words, at: usize, what: (AtomOp, Ty, bool), b: u64, c: u64) -> Option<u64> {
+    combine(what, 0, b, c)?;
+    let f = |old: u64| combine(what, old, b, c).unwrap_or(old);
+    Some(match bytes_of(what.1) {
         8 => m.update64(at, f),
         4 => u64::from(m.update32(at, |old| f(u64::from(old)) as u32)),
         2 => {
@@ -107,8 +107,38 @@ fn update(mut m: impl Words, at: usize, op: AtomOp, ty: Ty, b: u64, c: u64) -> O
     })
 }
 
-/// The value that replaces `old`.
-fn combine(op: AtomOp, ty: Ty, old: u64, b: u64, c: u64) -> Option<u64> {
+/// A subnormal number becomes a zero of its sign.
+fn flushed(x: u32) -> u32 {
+    if x & 0x7F80_0000 == 0 { x & 0x8000_0000 } else { x }
+}
+
+/// Minimum or maximum of halves, or of two pairs: a NaN gives way to a number, and -0 is below +0.
+fn half_extreme(ty: Ty, max: bool, x: u32, y: u32) -> u32 {
+    let bf16 = matches!(ty, Ty::BF16 | Ty::BF16x2);
+    let one = |x: u32, y: u32| {
+        let value = |x: u32| match bf16 {
+            true => f32::from_bits(x << 16),
+            false => half::f16::from_bits(x as u16).to_f32(),
+        };
+        let (u, v) = (value(x), value(y));
+        // As an integer, bits of a float of either sign stand in the order of the values.
+        let order = |f: f32| f.to_bits() as i32 ^ ((f.to_bits() as i32 >> 31) as u32 >> 1) as i32;
+        match (u.is_nan(), v.is_nan()) {
+            (true, true) => 0x7FFF,
+            (true, false) => y,
+            (false, true) => x,
+            _ if (order(u) < order(v)) == max => y,
+            _ => x,
+        }
+    };
+    match ty {
+        Ty::F16x2 | Ty::BF16x2 => one(x >> 16, y >> 16) << 16 | one(x & 0xFFFF, y & 0xFFFF),
+        _ => one(x & 0xFFFF, y & 0xFFFF),
+    }
+}
+
+/// The value that replaces `old`. In global memory sums of f32 flush subnormals (PTX ISA §9.7.13.5).
+fn combine((op, ty, global): (AtomOp, Ty, bool), old: u64, b: u64, c: u64) -> Option<u64> {
     let (old32, b32) = (old as u32, b as u32);
     Some(match (op, ty) {
         (AtomOp::Exch, _) => b,
@@ -120,9 +150,13 @@ fn combine(op: AtomOp, ty: Ty, old: u64, b: u64, c: u64) -> Option<u64> {
         (AtomOp::And, _) => old & b,
         (AtomOp::Or, _) => old | b,
         (AtomOp::Xor, _) => old ^ b,
+        (AtomOp::Add, Ty::F32) if global => u64::from(flushed(float_add(flushed(old32), flushed(b32)))),
         (AtomOp::Add, Ty::F32) => u64::from(float_add(old32, b32)),
         (AtomOp::Add, Ty::F64) => (f64::from_bits(old) + f64::from_bits(b)).to_bits(),
         (AtomOp::Add, Ty::F16 | Ty::F16x2 | Ty::BF16 | Ty::BF16x2) => u64::from(half_add(ty, old32, b32)?),
+        (AtomOp::Min | AtomOp::Max, Ty::F16 | Ty::F16x2 | Ty::BF16 | Ty::BF16x2) => {
+            u64::from(half_extreme(ty, op == AtomOp::Max, old32, b32))
+        }
         (AtomOp::Add, Ty::U32 | Ty::S32) => u64::from(old32.wrapping_add(b32)),
         (AtomOp::Add, Ty::U64 | Ty::S64) => old.wrapping_add(b),
         (AtomOp::Inc, Ty::U32) => u64::from(if old32 >= b32 { 0 } else { old32 + 1 }),

@@ -43,7 +43,10 @@ impl Run<'_> {
             Op::Cvta { space, to_space, wide, d, a } => self.cvta(space, to_space, wide, d, a, active)?,
             Op::IsSpace { space, d, a } => {
                 let at = &self.warp.regs.r64[usize::from(a)].0;
+                let memory = &self.launch.memory;
+                let bank = memory.index_of(self.launch.const_base).map(|i| &memory.allocations[i]);
                 let window = |x: u64| match x {
+                    x if bank.is_some_and(|bank| bank.offset(x, 1).is_some()) => Space::Const,
                     x if x.wrapping_sub(SHARED_WINDOW) < WINDOW => Space::Shared,
                     x if x.wrapping_sub(LOCAL_WINDOW) < WINDOW => Space::Local,
                     x if x.wrapping_sub(PARAM_WINDOW) < WINDOW => Space::Param,
@@ -54,6 +57,15 @@ impl Run<'_> {
             }
             Op::Atom { op, space, ty, order: _, d, addr, b, c } => self.atomic(op, space, ty, d, addr, b, c, active)?,
             Op::Prefetch { .. } | Op::PrefetchTensorMap { .. } => {}
+            Op::Aligned { addr, bytes, .. } => {
+                let lanes = self.lanes(addr, active);
+                let off = |i: &usize| active >> i & 1 == 1 && !lanes.at[*i].is_multiple_of(u64::from(bytes.max(1)));
+                if let Some(lane) = (0..32).find(off) {
+                    let at = lanes.at[lane];
+                    let text = format!("misaligned atomic of {bytes} bytes at {at:#x}");
+                    return Err(self.fault(FaultKind::Misaligned, text, 1 << lane).at_address(at));
+                }
+            }
             Op::Call(ref call) => return self.call(call, active),
             Op::Return { function } => return self.leave(function, active),
             Op::BranchIndexed { index, ref targets } => return self.branch_indexed(index, targets, active),
@@ -227,6 +239,8 @@ impl Run<'_> {
                 Special::LanemaskGe => u32::MAX << i,
                 // Time is the number of instructions that the warp has run.
                 Special::Clock | Special::GlobaltimerLo => self.tally.warp_instructions as u32,
+                Special::ClockHi => (self.tally.warp_instructions >> 32) as u32,
+                Special::Zero => 0,
                 Special::Clock64 | Special::Globaltimer => return self.tally.warp_instructions,
                 Special::DynamicSmemSize => launch.dynamic_shared,
                 Special::TotalSmemSize => launch.total_shared,

@@ -1,7 +1,8 @@
 //! Control flow, barriers and fences (PTX ISA §9.7.12–§9.7.13).
 
-use super::super::super::ir::{BarRed, Op, Ty};
+use super::super::super::ir::{BarRed, Op, Ty, Unary};
 use super::super::super::ptx::ast::Operand;
+use super::super::words::PLAIN;
 use super::Decode;
 use super::context::Context;
 use super::memory::scope;
@@ -27,6 +28,8 @@ pub(super) const ROWS: &[(&str, Decode)] = &[
     ("griddepcontrol", griddepcontrol),
     ("setmaxnreg", setmaxnreg),
     ("pmevent", pmevent),
+    ("mapa", mapa),
+    ("getctarank", getctarank),
 ];
 
 fn bare(c: &mut Context, op: Op) -> Result {
@@ -195,6 +198,32 @@ fn setmaxnreg(c: &mut Context) -> Result {
         return Err(format!("{count} is not a multiple of 8 from 24 to 256"));
     }
     c.emit(Op::Nop);
+    Ok(())
+}
+
+/// An address in the shared memory of a block of the cluster, which has one block.
+fn mapa(c: &mut Context) -> Result {
+    let shared = c.words.take("shared::cluster");
+    let ty = c.words.ty_in(&[Ty::U32, Ty::U64])?;
+    let [d, a, rank] = c.args()?;
+    if ty == Ty::U32 && !shared {
+        return Err("a generic address needs 64 bits".into());
+    }
+    c.src(rank, Ty::U32)?;
+    let a = c.src(a, ty)?;
+    let d = c.dst(d, ty)?;
+    c.emit(Op::Unary { f: Unary::Mov, ty, mods: PLAIN, d, a });
+    Ok(())
+}
+
+fn getctarank(c: &mut Context) -> Result {
+    c.words.take("shared::cluster");
+    let ty = c.words.ty_in(&[Ty::U32, Ty::U64])?;
+    let [d, a] = c.args()?;
+    c.src(a, ty)?;
+    let a = c.const32(0)?;
+    let d = c.dst(d, Ty::U32)?;
+    c.emit(Op::Unary { f: Unary::Mov, ty: Ty::U32, mods: PLAIN, d, a });
     Ok(())
 }
 

@@ -57,6 +57,7 @@ pub(super) fn cache_hints(words: &mut Words<'_>) -> bool {
 
 /// Memory order and scope. A scope alone changes nothing in a machine whose memory is coherent.
 fn order(words: &mut Words<'_>, default: Order) -> Order {
+    words.take("mmio");
     let order = words.find(|word| {
         Some(match word {
             "weak" => Order::Weak,
@@ -238,7 +239,11 @@ fn atom(c: &mut Context, returns: bool) -> Result {
     ])?;
     let noftz = c.words.take("noftz");
     let hinted = cache_hints(&mut c.words);
+    let count = if c.words.take("v8") { 8 } else { vector(&mut c.words)? };
     let ty = c.words.ty()?;
+    if count > 1 {
+        return atom_vector(c, op, ty, (space, order), count, noftz, (returns, hinted));
+    }
     let half = matches!(ty, Ty::F16 | Ty::F16x2 | Ty::BF16 | Ty::BF16x2);
     let known = match op {
         AtomOp::Add => matches!(ty, Ty::U32 | Ty::S32 | Ty::U64 | Ty::S64 | Ty::F32 | Ty::F64) || half,
@@ -264,6 +269,46 @@ fn atom(c: &mut Context, returns: bool) -> Result {
         _ => None,
     };
     c.emit(Op::Atom { op, space, ty, order, d, addr, b, c: new });
+    Ok(())
+}
+
+/// `red.global.v4.f32.add` and its like (sm_90): each element is atomic by itself, in order.
+fn atom_vector(
+    c: &mut Context,
+    op: AtomOp,
+    ty: Ty,
+    (space, order): (Space, Order),
+    count: usize,
+    noftz: bool,
+    (returns, hinted): (bool, bool),
+) -> Result {
+    let known = match ty {
+        Ty::F32 => op == AtomOp::Add && !noftz,
+        Ty::F16 | Ty::BF16 | Ty::F16x2 | Ty::BF16x2 => noftz && matches!(op, AtomOp::Add | AtomOp::Min | AtomOp::Max),
+        _ => false,
+    };
+    let bytes = usize::from(bits_of(ty)) / 8 * count;
+    if !known || bytes > 16 || !matches!(space, Space::Global | Space::Generic) {
+        return Err(format!("{op:?} of {count} elements of type {ty:?} in {space:?} memory is not supported"));
+    }
+    let first = usize::from(returns);
+    let operands = c.between(first + 2 + usize::from(hinted), first + 2 + usize::from(hinted))?;
+    let addr = c.addr(&operands[first], space)?;
+    policy(c, operands.get(first + 2))?;
+    c.emit(Op::Aligned { space, addr, bytes: bytes as u8 });
+    for i in 0..count {
+        let b = c.src(&Context::vector(&operands[first + 1], count)?[i], ty)?;
+        let d = match returns {
+            true => match &Context::vector(&operands[0], count)?[i] {
+                Operand::Sink => None,
+                operand => Some(c.dst(operand, ty)?),
+            },
+            false => None,
+        };
+        let addr =
+            super::super::super::ir::Addr { offset: addr.offset.wrapping_add((i * bytes / count) as i64), ..addr };
+        c.emit(Op::Atom { op, space, ty, order, d, addr, b, c: b });
+    }
     Ok(())
 }
 
@@ -293,7 +338,8 @@ fn discard(c: &mut Context) -> Result {
 
 /// A cache policy is a number that only cache hints read.
 fn createpolicy(c: &mut Context) -> Result {
-    let (least, most) = c.words.one_of(&[("fractional", (1, 2)), ("range", (4, 4))])?;
+    let (least, most) = c.words.one_of(&[("fractional", (1, 2)), ("range", (4, 4)), ("cvt", (2, 2))])?;
+    c.words.take("L2");
     c.words.take("global");
     cache_hints(&mut c.words);
     c.words.take("L2::evict_unchanged");

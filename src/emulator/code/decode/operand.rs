@@ -49,8 +49,21 @@ pub fn special(name: &str) -> Option<(Special, u8)> {
         "%globaltimer_lo" => (Special::GlobaltimerLo, 32),
         "%globaltimer" => (Special::Globaltimer, 64),
         "%dynamic_smem_size" => (Special::DynamicSmemSize, 32),
-        "%total_smem_size" => (Special::TotalSmemSize, 32),
-        _ => return None,
+        "%total_smem_size" | "%aggr_smem_size" => (Special::TotalSmemSize, 32),
+        "%clock_hi" | "%globaltimer_hi" => (Special::ClockHi, 32),
+        "%current_graph_exec" => (Special::Zero, 64),
+        _ => {
+            let numbered = |prefix: &str, below: u32| {
+                let number = name.strip_prefix(prefix)?;
+                let plain = number.len() == 1 || !number.starts_with('0');
+                (plain && number.parse::<u32>().ok()? < below).then_some(())
+            };
+            if let Some(number) = name.strip_suffix("_64") {
+                return matches!(number, "%pm0" | "%pm1" | "%pm2" | "%pm3" | "%pm4" | "%pm5" | "%pm6" | "%pm7")
+                    .then_some((Special::Zero, 64));
+            }
+            return numbered("%envreg", 32).or_else(|| numbered("%pm", 8)).map(|()| (Special::Zero, 32));
+        }
     })
 }
 

@@ -78,9 +78,15 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
      &["Nop"]),
     ("pmevent 7",
      &["Nop"]),
+    ("mapa.shared::cluster.u32 %r1, %r2, 0",
+     &["Unary { f: Mov, ty: U32, d: 1, a: 2 }"]),
+    ("mapa.u64 %rd1, %rd2, 0",
+     &["Unary { f: Mov, ty: U64, d: 1, a: 2 }"]),
+    ("getctarank.shared::cluster.u32 %r1, 16",
+     &["Unary { f: Mov, ty: U32, d: 1, a: #0x0 }"]),
 ];
 
 #[test]
 fn forms() {
-    check(35, FORMS);
+    check(38, FORMS);
 }

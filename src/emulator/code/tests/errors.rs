@@ -27,7 +27,7 @@ const REFUSED: [(&str, &str); 55] = [
     ("selp.b32 %r1, %r2, %r3, %r4;", "register %r4 has 32 bits, 1 are needed"),
     ("mov.u32 %r1, gvar;", "the address of gvar needs 64 bits"),
     ("mov.u32 %r1, %clock64;", "%clock64 cannot be read as U32"),
-    ("mov.u32 %r1, %envreg0;", "%envreg0 is neither"),
+    ("mov.u32 %r1, %envreg32;", "%envreg32 is neither"),
     ("mov.b32 {%rs1, %rs2, %rs3}, %r1;", "32 bits into 3 parts"),
     ("cvt.f32.s32 %r1, %r2;", "rounding None does not go"),
     ("cvt.s32.f32 %r1, %r2;", "rounding None does not go"),

@@ -93,6 +93,16 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
      &["Atom { op: Or, space: Shared, ty: B32, order: Relaxed, d: None, addr: Addr { base: Some(1), wide: false, offset: 0 }, b: 2, c: 2 }"]),
     ("red.global.add.L2::cache_hint.f32 [%rd1], %r2, %rd3",
      &["Atom { op: Add, space: Global, ty: F32, order: Relaxed, d: None, addr: Addr { base: Some(1), wide: true, offset: 0 }, b: 2, c: 2 }"]),
+    ("red.relaxed.gpu.global.add.v4.f32 [%rd1+32], {%r1, %r2, %r3, %r4}",
+     &["Aligned { space: Global, addr: Addr { base: Some(1), wide: true, offset: 32 }, bytes: 16 }",
+       "Atom { op: Add, space: Global, ty: F32, order: Relaxed, d: None, addr: Addr { base: Some(1), wide: true, offset: 32 }, b: 1, c: 1 }",
+       "Atom { op: Add, space: Global, ty: F32, order: Relaxed, d: None, addr: Addr { base: Some(1), wide: true, offset: 36 }, b: 2, c: 2 }",
+       "Atom { op: Add, space: Global, ty: F32, order: Relaxed, d: None, addr: Addr { base: Some(1), wide: true, offset: 40 }, b: 3, c: 3 }",
+       "Atom { op: Add, space: Global, ty: F32, order: Relaxed, d: None, addr: Addr { base: Some(1), wide: true, offset: 44 }, b: 4, c: 4 }"]),
+    ("atom.global.max.noftz.v2.f16 {%rs1, %rs2}, [%rd1], {%rs3, %rs4}",
+     &["Aligned { space: Global, addr: Addr { base: Some(1), wide: true, offset: 0 }, bytes: 4 }",
+       "Atom { op: Max, space: Global, ty: F16, order: Relaxed, d: Some(41), addr: Addr { base: Some(1), wide: true, offset: 0 }, b: 43, c: 43 }",
+       "Atom { op: Max, space: Global, ty: F16, order: Relaxed, d: Some(42), addr: Addr { base: Some(1), wide: true, offset: 2 }, b: 44, c: 44 }"]),
     ("prefetch.global.L2 [%rd1]",
      &["Prefetch { space: Global, addr: Addr { base: Some(1), wide: true, offset: 0 } }"]),
     ("prefetchu.L1 [%rd1]",
@@ -107,5 +117,5 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
 
 #[test]
 fn forms() {
-    check(48, FORMS);
+    check(50, FORMS);
 }

@@ -165,6 +165,7 @@ fn registers_agree(text: &str, insts: &[Inst]) {
     }
     let (opcode, operands) = text.split_once(' ').unwrap_or((text, ""));
     let no_result = operands.starts_with('[')
+        || opcode == "call"
         || ["bar.sync", "bar.arrive", "bar.warp", "barrier.cta.sync", "brx", "nanosleep", "@"]
             .iter()
             .any(|stem| opcode.starts_with(stem));
