@@ -12,6 +12,7 @@ mod budget;
 mod choose;
 mod compile;
 mod keys;
+mod mutants;
 mod normalize;
 mod prebuilt;
 mod ptx;

@@ -40,6 +40,8 @@ pub struct Case {
     pub blocks: usize,
     pub out: Out,
     pub bias: bool,
+    /// Codes from 64 to 127 only, whose sums leave 24 bits from K = 4096 on.
+    pub large: bool,
     /// Columns of d's rows beyond N, and elements that d starts past an aligned address.
     pub pad: usize,
     pub offset: usize,
@@ -47,7 +49,19 @@ pub struct Case {
 
 impl Case {
     pub fn new(entry: Entry, (m, n, k): (usize, usize, usize)) -> Case {
-        Case { entry, m, n, k, split: 1, blocks: usize::MAX, out: Out::S32, bias: false, pad: 0, offset: 0 }
+        Case {
+            entry,
+            m,
+            n,
+            k,
+            split: 1,
+            blocks: usize::MAX,
+            out: Out::S32,
+            bias: false,
+            large: false,
+            pad: 0,
+            offset: 0,
+        }
     }
 
     pub fn tile(&self, name: &str) -> usize {
@@ -61,7 +75,8 @@ impl Case {
         // Rows of 16-byte multiples, one longer than need be; the bytes past K would spoil the sum if they were read.
         let (lda, ldb) = (k.next_multiple_of(16) + 16, k.next_multiple_of(16));
         let mut codes = |rows: usize, ld: usize| -> Vec<i8> {
-            (0..rows * ld).map(|i| if i % ld < k { random.code() } else { 127 }).collect()
+            let mut code = || if self.large { random.code() & 0x3F | 0x40 } else { random.code() };
+            (0..rows * ld).map(|i| if i % ld < k { code() } else { 127 }).collect()
         };
         let (a, b) = (codes(m, lda), codes(n, ldb));
         let mut floats = |len: usize| -> Vec<f32> { (0..len).map(|_| random.float()).collect() };
@@ -277,6 +292,19 @@ fn neither_vector_instructions_nor_threads_change_a_bit() {
                 Case { entry: WGMMA, ..case }.check(&wgmma, false);
             }
             Case { split: 3, out: Out::F32, ..Case::new(MMA[2], (20, 150, 1000)) }.check(&mma, false);
+        }
+    }
+}
+
+/// Sums that no f32 holds are rounded to nearest, ties to even, before they are scaled.
+#[test]
+fn sums_beyond_24_bits_are_rounded_once() {
+    for (arch, entries) in [(Arch::Sm80, &MMA[..]), (Arch::Sm90a, &[WGMMA])] {
+        let bench = Bench::new(arch);
+        for &entry in entries {
+            for bias in [false, true] {
+                Case { out: Out::F32, bias, large: true, ..Case::new(entry, (17, 40, 4097)) }.check(&bench, false);
+            }
         }
     }
 }

@@ -22,6 +22,9 @@ const UNTOUCHED: u8 = 0xEE;
 /// Bytes of host memory that a running block may take.
 const BLOCK_BYTES: u64 = 4 << 20;
 
+/// Steps of a launch, far more than any here takes: a kernel that goes astray is to be told soon.
+const STEP_LIMIT: u64 = 20_000_000;
+
 #[test]
 fn a_running_block_takes_at_most_4_mb() {
     let bench = Bench::new(Arch::Sm90a);
@@ -49,6 +52,7 @@ impl Bench {
     }
 
     fn with(options: MachineOptions) -> Bench {
+        let options = MachineOptions { step_limit: options.step_limit.min(STEP_LIMIT), ..options };
         let arch = options.arch;
         let serves =
             |t: Target| t.capability() == arch.number() || (!t.arch_specific() && t.capability() < arch.number());

@@ -145,10 +145,12 @@ fn rows_of_every_type_and_stride() {
 /// Zero rows, subnormals, the largest numbers, ties, and what is not finite: one row of each.
 fn special<T: Element>(bench: &Bench) {
     let cols = 200;
-    let rows: [fn(usize) -> f32; 9] = [
+    let rows: [fn(usize) -> f32; 10] = [
         |_| 0.0,
         |j| if j % 2 == 0 { -0.0 } else { 0.0 },
         |j| f32::from_bits(j as u32),
+        // A scale that is rounded to zero.
+        |j| f32::from_bits(j as u32 % 64) * if j % 2 == 0 { 1.0 } else { -1.0 },
         |j| f32::from_bits(70 + j as u32 % 120) * if j % 2 == 0 { 1.0 } else { -1.0 },
         |j| if j == 9 { 127.0 } else { j as f32 - 100.5 },
         |j| if j == 199 { -3e38 } else { 1.5e38 },
