@@ -3,6 +3,9 @@
 //! A row says everything about one entry: where it comes from, the constants it is made with, the machines
 //! it is compiled for, and what a launch must look like. Rows of one `source` and target share one PTX module.
 
+#[path = "manifest/probe.rs"]
+mod probe;
+
 /// Key of a kernel entry point. A plan returns one of these; only this file knows the symbol behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -15,21 +18,72 @@ pub enum Entry {
     GemmS8Mma64x64x64,
     GemmS8Mma16x64x128,
     GemmS8Wgmma128x128x128,
-    ProbeMmaS8,
+    ProbeMmaInt8,
     ProbeMmaF16,
+    ProbeMmaF16Sums,
     ProbeMmaBf16,
+    ProbeMmaTf32,
+    ProbeMmaE4m3,
+    ProbeMmaE5m2,
     ProbeSharedLdmatrix,
-    ProbeSharedLdmatrixTrans,
     ProbeSharedCpAsync,
-    ProbeScalarPrmt,
-    ProbeScalarConvert,
-    ProbeScalarDivide,
+    ProbeSharedCpAsyncArrive,
+    ProbeSharedStmatrix,
+    ProbeFloatArithmetic,
+    ProbeFloatCompare,
+    ProbeFloatDivide,
+    ProbeFloatApproximate,
+    ProbeFloatDouble,
+    ProbeHalfArithmetic,
+    ProbeHalfBf16,
+    ProbeHalfApproximate,
+    ProbeHalfBf16Sums,
+    ProbeHalfApproximateBf16,
+    ProbeIntegerArithmetic,
+    ProbeIntegerDivide,
+    ProbeIntegerBits,
+    ProbeIntegerWide,
+    ProbeIntegerCarry,
+    ProbeIntegerPrmt,
+    ProbeIntegerLop3,
+    ProbeConvertToInteger,
+    ProbeConvertToFloat,
+    ProbeConvertFromInteger,
+    ProbeConvertDouble,
+    ProbeConvertHalf,
+    ProbeConvertFp8Wide,
+    ProbeConvertFp8,
+    ProbeConvertFp8Pack,
+    ProbeConvertBf16,
     ProbeWarpShuffle,
+    ProbeWarpVote,
+    ProbeWarpMatch,
     ProbeWarpRedux,
     ProbeWarpAtomic,
+    ProbeWarpAtomicShared,
+    ProbeWarpAtomicGlobal,
+    ProbeWarpElect,
     ProbeHopperMbarrier,
-    ProbeHopperTma,
-    ProbeHopperWgmma,
+    ProbeHopperBulk,
+    ProbeHopperTma1d,
+    ProbeHopperTma2d,
+    ProbeHopperTma3d,
+    ProbeHopperTma4d,
+    ProbeHopperTma5d,
+    ProbeWgmmaInt8,
+    ProbeWgmmaF16,
+    ProbeWgmmaF16Sums,
+    ProbeWgmmaBf16,
+    ProbeWgmmaTf32,
+    ProbeWgmmaE4m3,
+    ProbeWgmmaE4m3Sums,
+    ProbeWgmmaE5m2,
+    ProbeWgmmaE5m2Sums,
+    ProbeWgmmaF16Trans,
+    ProbeWgmmaBf16Trans,
+    ProbeWgmmaInt8Wide,
+    ProbeWgmmaF16Wide,
+    ProbeWgmmaF16TransWide,
 }
 
 /// A compilation target: the PTX of a row runs on this architecture and, unless it is arch-specific, on later ones.
@@ -71,7 +125,7 @@ pub struct Params {
 }
 
 /// One entry point.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Row {
     /// Its key.
     pub entry: Entry,
@@ -161,32 +215,6 @@ pub const GEMM_S8_WGMMA: Params = Params {
     ],
 };
 
-/// Input of a probe.
-const PROBE_IN: (&str, Field, &str) = ("in", Field::Ptr, "input words");
-/// Output of a probe.
-const PROBE_OUT: (&str, Field, &str) = ("out", Field::PtrMut, "output words");
-
-/// Parameters of `probe_mma`.
-pub const PROBE_MMA: Params = Params { name: "ProbeMmaParams", fields: &[PROBE_IN, PROBE_OUT] };
-
-/// Parameters of `probe_shared`.
-pub const PROBE_SHARED: Params = Params { name: "ProbeSharedParams", fields: &[PROBE_IN, PROBE_OUT] };
-
-/// Parameters of `probe_scalar`.
-pub const PROBE_SCALAR: Params = Params {
-    name: "ProbeScalarParams",
-    fields: &[PROBE_IN, PROBE_OUT, ("n", Field::U32, "values of each operand, 256 times the number of blocks")],
-};
-
-/// Parameters of `probe_warp`.
-pub const PROBE_WARP: Params = Params { name: "ProbeWarpParams", fields: &[PROBE_IN, PROBE_OUT] };
-
-/// Parameters of `probe_hopper`.
-pub const PROBE_HOPPER: Params = Params {
-    name: "ProbeHopperParams",
-    fields: &[("map", Field::TensorMap, "u8 matrix, box 16 x 128, 128-byte swizzle"), PROBE_IN, PROBE_OUT],
-};
-
 const TILE_MNK: [&str; 3] = ["TILE_M", "TILE_N", "TILE_K"];
 
 const fn quantize_row(entry: Entry, symbol: &'static str, call: &'static str) -> Row {
@@ -206,34 +234,21 @@ const fn quantize_row(entry: Entry, symbol: &'static str, call: &'static str) ->
     }
 }
 
-/// A tiny kernel around one instruction, for comparing machines: one warp, nothing to tune.
-const fn probe_row(entry: Entry, symbol: &'static str, call: &'static str, shape: &Row) -> Row {
-    Row { entry, symbol, call, ..*shape }
+/// Every entry point of the crate.
+pub const ROWS: &[Row] = &joined();
+
+/// The kernels that compute something, then the probes.
+const fn joined() -> [Row; KERNELS.len() + probe::ROWS.len()] {
+    let mut rows = [KERNELS[0]; KERNELS.len() + probe::ROWS.len()];
+    let mut i = 0;
+    while i < rows.len() {
+        rows[i] = if i < KERNELS.len() { KERNELS[i] } else { probe::ROWS[i - KERNELS.len()] };
+        i += 1;
+    }
+    rows
 }
 
-const PROBE_MMA_ROW: Row = Row {
-    entry: Entry::ProbeMmaS8,
-    symbol: "probe_mma_s8",
-    source: "probe/probe_mma",
-    call: "probe_mma<probe::S8>",
-    constants: &[],
-    targets: &[Target::Sm80],
-    threads: 32,
-    min_blocks: 1,
-    max_registers: 64,
-    shared_bytes: 0,
-    expect_sass: None,
-    params: &PROBE_MMA,
-};
-const PROBE_SHARED_ROW: Row = Row { source: "probe/probe_shared", params: &PROBE_SHARED, ..PROBE_MMA_ROW };
-const PROBE_SCALAR_ROW: Row =
-    Row { source: "probe/probe_scalar", params: &PROBE_SCALAR, threads: 256, ..PROBE_MMA_ROW };
-const PROBE_WARP_ROW: Row = Row { source: "probe/probe_warp", params: &PROBE_WARP, ..PROBE_MMA_ROW };
-const PROBE_HOPPER_ROW: Row =
-    Row { source: "probe/probe_hopper", params: &PROBE_HOPPER, targets: &[Target::Sm90a], ..PROBE_MMA_ROW };
-
-/// Every entry point of the crate.
-pub const ROWS: &[Row] = &[
+const KERNELS: &[Row] = &[
     quantize_row(Entry::QuantizeRowsF32, "quantize_rows_f32", "quantize_rows<format::F32, 256>"),
     quantize_row(Entry::QuantizeRowsF16, "quantize_rows_f16", "quantize_rows<format::F16, 256>"),
     quantize_row(Entry::QuantizeRowsBf16, "quantize_rows_bf16", "quantize_rows<format::Bf16, 256>"),
@@ -313,34 +328,6 @@ pub const ROWS: &[Row] = &[
         shared_bytes: 1024 + 6 * (128 + 128) * 128 + 8 * 2048 + 112,
         expect_sass: Some("IGMMA.64x128x32.S8.S8"),
         params: &GEMM_S8_WGMMA,
-    },
-    PROBE_MMA_ROW,
-    probe_row(Entry::ProbeMmaF16, "probe_mma_f16", "probe_mma<probe::F16>", &PROBE_MMA_ROW),
-    probe_row(Entry::ProbeMmaBf16, "probe_mma_bf16", "probe_mma<probe::Bf16>", &PROBE_MMA_ROW),
-    probe_row(Entry::ProbeSharedLdmatrix, "probe_shared_ldmatrix", "probe_shared<probe::Ldmatrix>", &PROBE_SHARED_ROW),
-    probe_row(
-        Entry::ProbeSharedLdmatrixTrans,
-        "probe_shared_ldmatrix_trans",
-        "probe_shared<probe::LdmatrixTrans>",
-        &PROBE_SHARED_ROW,
-    ),
-    probe_row(Entry::ProbeSharedCpAsync, "probe_shared_cp_async", "probe_shared<probe::CpAsync>", &PROBE_SHARED_ROW),
-    probe_row(Entry::ProbeScalarPrmt, "probe_scalar_prmt", "probe_scalar<probe::Prmt>", &PROBE_SCALAR_ROW),
-    probe_row(Entry::ProbeScalarConvert, "probe_scalar_convert", "probe_scalar<probe::Convert>", &PROBE_SCALAR_ROW),
-    probe_row(Entry::ProbeScalarDivide, "probe_scalar_divide", "probe_scalar<probe::Divide>", &PROBE_SCALAR_ROW),
-    probe_row(Entry::ProbeWarpShuffle, "probe_warp_shuffle", "probe_warp<probe::Shuffle>", &PROBE_WARP_ROW),
-    probe_row(Entry::ProbeWarpRedux, "probe_warp_redux", "probe_warp<probe::Redux>", &PROBE_WARP_ROW),
-    probe_row(Entry::ProbeWarpAtomic, "probe_warp_atomic", "probe_warp<probe::Atomic>", &PROBE_WARP_ROW),
-    probe_row(Entry::ProbeHopperMbarrier, "probe_hopper_mbarrier", "probe_hopper<probe::Mbarrier>", &PROBE_HOPPER_ROW),
-    Row {
-        shared_bytes: 1024 + 16 * 128,
-        ..probe_row(Entry::ProbeHopperTma, "probe_hopper_tma", "probe_hopper<probe::Tma>", &PROBE_HOPPER_ROW)
-    },
-    Row {
-        threads: 128,
-        max_registers: 168,
-        shared_bytes: 1024 + (64 + 128) * 128,
-        ..probe_row(Entry::ProbeHopperWgmma, "probe_hopper_wgmma", "probe_hopper<probe::Wgmma>", &PROBE_HOPPER_ROW)
     },
 ];
 

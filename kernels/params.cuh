@@ -142,58 +142,126 @@ struct ProbeMmaParams {
     const void* in;
     /// output words
     void* out;
+    /// threads of the grid
+    uint32_t n;
 };
-static_assert(sizeof(ProbeMmaParams) == 16, "size of ProbeMmaParams");
+static_assert(sizeof(ProbeMmaParams) == 24, "size of ProbeMmaParams");
 static_assert(alignof(ProbeMmaParams) == 8, "alignment of ProbeMmaParams");
 static_assert(offsetof(ProbeMmaParams, in) == 0, "offset of ProbeMmaParams::in");
 static_assert(offsetof(ProbeMmaParams, out) == 8, "offset of ProbeMmaParams::out");
+static_assert(offsetof(ProbeMmaParams, n) == 16, "offset of ProbeMmaParams::n");
 
 struct ProbeSharedParams {
     /// input words
     const void* in;
     /// output words
     void* out;
+    /// threads of the grid
+    uint32_t n;
 };
-static_assert(sizeof(ProbeSharedParams) == 16, "size of ProbeSharedParams");
+static_assert(sizeof(ProbeSharedParams) == 24, "size of ProbeSharedParams");
 static_assert(alignof(ProbeSharedParams) == 8, "alignment of ProbeSharedParams");
 static_assert(offsetof(ProbeSharedParams, in) == 0, "offset of ProbeSharedParams::in");
 static_assert(offsetof(ProbeSharedParams, out) == 8, "offset of ProbeSharedParams::out");
+static_assert(offsetof(ProbeSharedParams, n) == 16, "offset of ProbeSharedParams::n");
 
-struct ProbeScalarParams {
+struct ProbeFloatParams {
     /// input words
     const void* in;
     /// output words
     void* out;
-    /// values of each operand, 256 times the number of blocks
+    /// threads of the grid
     uint32_t n;
 };
-static_assert(sizeof(ProbeScalarParams) == 24, "size of ProbeScalarParams");
-static_assert(alignof(ProbeScalarParams) == 8, "alignment of ProbeScalarParams");
-static_assert(offsetof(ProbeScalarParams, in) == 0, "offset of ProbeScalarParams::in");
-static_assert(offsetof(ProbeScalarParams, out) == 8, "offset of ProbeScalarParams::out");
-static_assert(offsetof(ProbeScalarParams, n) == 16, "offset of ProbeScalarParams::n");
+static_assert(sizeof(ProbeFloatParams) == 24, "size of ProbeFloatParams");
+static_assert(alignof(ProbeFloatParams) == 8, "alignment of ProbeFloatParams");
+static_assert(offsetof(ProbeFloatParams, in) == 0, "offset of ProbeFloatParams::in");
+static_assert(offsetof(ProbeFloatParams, out) == 8, "offset of ProbeFloatParams::out");
+static_assert(offsetof(ProbeFloatParams, n) == 16, "offset of ProbeFloatParams::n");
+
+struct ProbeHalfParams {
+    /// input words
+    const void* in;
+    /// output words
+    void* out;
+    /// threads of the grid
+    uint32_t n;
+};
+static_assert(sizeof(ProbeHalfParams) == 24, "size of ProbeHalfParams");
+static_assert(alignof(ProbeHalfParams) == 8, "alignment of ProbeHalfParams");
+static_assert(offsetof(ProbeHalfParams, in) == 0, "offset of ProbeHalfParams::in");
+static_assert(offsetof(ProbeHalfParams, out) == 8, "offset of ProbeHalfParams::out");
+static_assert(offsetof(ProbeHalfParams, n) == 16, "offset of ProbeHalfParams::n");
+
+struct ProbeIntegerParams {
+    /// input words
+    const void* in;
+    /// output words
+    void* out;
+    /// threads of the grid
+    uint32_t n;
+};
+static_assert(sizeof(ProbeIntegerParams) == 24, "size of ProbeIntegerParams");
+static_assert(alignof(ProbeIntegerParams) == 8, "alignment of ProbeIntegerParams");
+static_assert(offsetof(ProbeIntegerParams, in) == 0, "offset of ProbeIntegerParams::in");
+static_assert(offsetof(ProbeIntegerParams, out) == 8, "offset of ProbeIntegerParams::out");
+static_assert(offsetof(ProbeIntegerParams, n) == 16, "offset of ProbeIntegerParams::n");
+
+struct ProbeConvertParams {
+    /// input words
+    const void* in;
+    /// output words
+    void* out;
+    /// threads of the grid
+    uint32_t n;
+};
+static_assert(sizeof(ProbeConvertParams) == 24, "size of ProbeConvertParams");
+static_assert(alignof(ProbeConvertParams) == 8, "alignment of ProbeConvertParams");
+static_assert(offsetof(ProbeConvertParams, in) == 0, "offset of ProbeConvertParams::in");
+static_assert(offsetof(ProbeConvertParams, out) == 8, "offset of ProbeConvertParams::out");
+static_assert(offsetof(ProbeConvertParams, n) == 16, "offset of ProbeConvertParams::n");
 
 struct ProbeWarpParams {
     /// input words
     const void* in;
     /// output words
     void* out;
+    /// threads of the grid
+    uint32_t n;
 };
-static_assert(sizeof(ProbeWarpParams) == 16, "size of ProbeWarpParams");
+static_assert(sizeof(ProbeWarpParams) == 24, "size of ProbeWarpParams");
 static_assert(alignof(ProbeWarpParams) == 8, "alignment of ProbeWarpParams");
 static_assert(offsetof(ProbeWarpParams, in) == 0, "offset of ProbeWarpParams::in");
 static_assert(offsetof(ProbeWarpParams, out) == 8, "offset of ProbeWarpParams::out");
+static_assert(offsetof(ProbeWarpParams, n) == 16, "offset of ProbeWarpParams::n");
 
 struct ProbeHopperParams {
-    /// u8 matrix, box 16 x 128, 128-byte swizzle
+    /// what TMA copies boxes of
     TensorMapBytes map;
     /// input words
     const void* in;
     /// output words
     void* out;
+    /// threads of the grid
+    uint32_t n;
 };
 static_assert(sizeof(ProbeHopperParams) == 192, "size of ProbeHopperParams");
 static_assert(alignof(ProbeHopperParams) == 64, "alignment of ProbeHopperParams");
 static_assert(offsetof(ProbeHopperParams, map) == 0, "offset of ProbeHopperParams::map");
 static_assert(offsetof(ProbeHopperParams, in) == 128, "offset of ProbeHopperParams::in");
 static_assert(offsetof(ProbeHopperParams, out) == 136, "offset of ProbeHopperParams::out");
+static_assert(offsetof(ProbeHopperParams, n) == 144, "offset of ProbeHopperParams::n");
+
+struct ProbeWgmmaParams {
+    /// input words
+    const void* in;
+    /// output words
+    void* out;
+    /// threads of the grid
+    uint32_t n;
+};
+static_assert(sizeof(ProbeWgmmaParams) == 24, "size of ProbeWgmmaParams");
+static_assert(alignof(ProbeWgmmaParams) == 8, "alignment of ProbeWgmmaParams");
+static_assert(offsetof(ProbeWgmmaParams, in) == 0, "offset of ProbeWgmmaParams::in");
+static_assert(offsetof(ProbeWgmmaParams, out) == 8, "offset of ProbeWgmmaParams::out");
+static_assert(offsetof(ProbeWgmmaParams, n) == 16, "offset of ProbeWgmmaParams::n");

@@ -12,7 +12,7 @@
 //! | `HALFBYTE_ANY_NVCC` | `1`: another version of nvcc will do. Its kernels are not tested |
 //! | `HALFBYTE_CUDA_ARCHS` | a list such as `80,90a`: machine code for these goes in too ([`Module::fatbin`]); needs ptxas and fatbinary beside nvcc |
 
-use crate::manifest::{ROWS, Row, Target};
+use crate::manifest::{Entry, ROWS, Row, Target};
 use crate::{Error, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -122,6 +122,31 @@ impl Module {
     fn driver_row(&self) -> Option<&'static ((u32, u32), u32, &'static str)> {
         DRIVERS.iter().find(|row| row.0 == self.version)
     }
+}
+
+/// What inline assembly begins and ends with in the PTX of nvcc.
+const ASSEMBLY: [&str; 2] = ["// begin inline asm", "// end inline asm"];
+
+/// The opcodes of the inline assembly of an entry, and of its atomics, in order: what the kernel's author wrote, without
+/// the loads, addresses and stores that the compiler puts around it.
+pub fn instructions(entry: Entry) -> Vec<String> {
+    let row = entry.row();
+    let module = modules().iter().find(|module| module.source == row.source && module.target == row.targets[0]);
+    let head = format!(".entry {}(", row.symbol);
+    let body = module.and_then(|module| module.ptx.split_once(&head)).map_or("", |(_, rest)| rest);
+    let body = body.split(".visible .entry").next().unwrap_or("");
+    let mut opcodes = Vec::new();
+    let mut inside = false;
+    for line in body.lines().map(str::trim) {
+        inside = line == ASSEMBLY[0] || inside && line != ASSEMBLY[1];
+        for statement in line.split([';', '{']).map(str::trim) {
+            let opcode = statement.split_whitespace().find(|word| !word.starts_with('@')).unwrap_or("");
+            if opcode.starts_with(|c: char| c.is_ascii_lowercase()) && (inside || opcode.starts_with("atom.")) {
+                opcodes.push(opcode.to_owned());
+            }
+        }
+    }
+    opcodes
 }
 
 /// Name of the file that lists the others, with their hashes.

@@ -157,6 +157,9 @@ pub struct ProbeArgs {
     /// Write one file per probe to a folder of the device's name in this folder
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Run these probes alone: names, or beginnings of names that end in `_`
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub only: Vec<String>,
 }
 
 /// Where to run.

@@ -257,7 +257,7 @@ impl Backend for Emulated {
             DType::Bf16 => TensorMapDtype::Bf16,
             DType::F32 => TensorMapDtype::F32,
         };
-        let swizzle = match map.desc.swizzle {
+        let swizzle = match map.shape.swizzle {
             Swizzle::None => emulator::Swizzle::None,
             Swizzle::B32 => emulator::Swizzle::B32,
             Swizzle::B64 => emulator::Swizzle::B64,
@@ -265,14 +265,14 @@ impl Backend for Emulated {
         };
         let modelled = emulator::TensorMap {
             dtype,
-            rank: 2,
+            rank: map.shape.rank as u32,
             address: map.address,
-            dims: [map.dims[0], map.dims[1], 1, 1, 1],
-            strides: [0, map.row_stride, 0, 0, 0],
-            box_: [map.desc.box_cols, map.desc.box_rows, 1, 1, 1],
+            dims: map.shape.dims,
+            strides: map.shape.strides,
+            box_: map.shape.tile,
             element_strides: [1; 5],
             swizzle,
-            fill: emulator::Fill::Zero,
+            fill: if map.shape.nan { emulator::Fill::Nan } else { emulator::Fill::Zero },
         };
         modelled.to_bytes().map_err(|problem| Error::Emulator(problem.to_string()))
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::memory::Operand;
-use super::tensor_map::{TensorMap, TensorMapDesc};
+use super::tensor_map::{TensorMap, TensorMapDesc, TensorShape};
 use super::view::{View, ViewMut};
 use super::{Device, Element, Matrix, Region};
 use crate::manifest::{Entry, Field, Row};
@@ -202,14 +202,23 @@ impl<'a> LaunchBuilder<'a> {
         let span = matrix.span();
         // Of a single row the stride means nothing, yet a map has limits for it.
         let row_stride = if span.rows > 1 { span.row_stride } else { span.row_bytes.next_multiple_of(16) };
-        let map = TensorMap {
-            dtype: T::DTYPE,
-            address: span.address,
-            dims: [matrix.cols() as u64, matrix.rows() as u64],
-            row_stride,
-            desc,
-        };
+        let shape = TensorShape::matrix(matrix.cols() as u64, matrix.rows() as u64, row_stride, desc);
         self.operand(matrix.device(), matrix.operand());
+        self.map(TensorMap { dtype: T::DTYPE, address: span.address, shape })
+    }
+
+    /// A tensor map over a tensor that the kernel reads, which starts where `view` does and ends within it.
+    pub(crate) fn tensor<T: Element>(&mut self, view: impl Into<View<'a, T>>, shape: TensorShape) -> &mut Self {
+        let view = view.into();
+        let have = view.len() * size_of::<T>();
+        if shape.extent(size_of::<T>() as u64).is_none_or(|need| need > have as u64) {
+            self.fail(|| Error::Shape(format!("tensor map: {:?} elements do not lie in {have} bytes", shape.dims)));
+        }
+        self.operand(view.device(), view.operand(false));
+        self.map(TensorMap { dtype: T::DTYPE, address: view.address, shape })
+    }
+
+    fn map(&mut self, map: TensorMap) -> &mut Self {
         let index = self.map_count;
         match (map.check(), self.launch.maps.get_mut(index)) {
             (Ok(map), Some(slot)) => *slot = Some(map),

@@ -50,6 +50,7 @@ pub use matrix::{Matrix, MatrixMut};
 pub use region::{Region, Span};
 pub use status::{Status, StatusFlags};
 pub use stream::Stream;
+pub(crate) use tensor_map::TensorShape;
 pub use tensor_map::{Swizzle, TensorMapDesc};
 pub use view::{View, ViewMut};
 

@@ -21,7 +21,7 @@ mod quantize_rows;
 pub use element::{InputElement, OutputElement};
 pub use gemm_s8::{GemmS8, GemmS8Args};
 pub use linear::{Linear, LinearArgs};
-pub use probe::{ProbeOutput, run_probes};
+pub use probe::{Golden, Probe, ProbeOutput, run_probes};
 pub use quantize_rows::{QuantizeRows, QuantizeRowsArgs};
 
 use crate::Result;

@@ -149,7 +149,7 @@ impl Backend for Cuda {
             DType::Bf16 => 9,
         };
         // CUtensorMapSwizzle.
-        let swizzle = match map.desc.swizzle {
+        let swizzle = match map.shape.swizzle {
             Swizzle::None => 0,
             Swizzle::B32 => 1,
             Swizzle::B64 => 2,
@@ -157,27 +157,27 @@ impl Backend for Cuda {
         };
         const NO_INTERLEAVE: u32 = 0;
         const PROMOTE_TO_256_BYTES: u32 = 3;
-        const FILL_WITH_ZEROS: u32 = 0;
-        let tile = [map.desc.box_cols, map.desc.box_rows];
-        let steps = [1, 1];
-        let strides = [map.row_stride];
+        // CUtensorMapFloatOOBfill: zeros, or NaN.
+        let fill = u32::from(map.shape.nan);
+        let steps = [1; 5];
+        let strides: [u64; 4] = std::array::from_fn(|i| map.shape.strides[i + 1]);
         let mut bytes = TensorMapBytes([0; 128]);
-        // SAFETY: the arrays have the lengths that rank 2 demands (one stride), and live through the call; the driver
-        // only computes with the address.
+        // SAFETY: the rank was checked to be 1 to 5; the arrays have the lengths that rank 5 demands (four strides), and
+        // live through the call; the driver only computes with the address.
         check("cuTensorMapEncodeTiled", unsafe {
             encode(
                 &raw mut bytes,
                 dtype,
-                2,
+                map.shape.rank as u32,
                 map.address as *mut c_void,
-                map.dims.as_ptr(),
+                map.shape.dims.as_ptr(),
                 strides.as_ptr(),
-                tile.as_ptr(),
+                map.shape.tile.as_ptr(),
                 steps.as_ptr(),
                 NO_INTERLEAVE,
                 swizzle,
                 PROMOTE_TO_256_BYTES,
-                FILL_WITH_ZEROS,
+                fill,
             )
         })?;
         Ok(bytes.0)

@@ -134,8 +134,8 @@ fn tensor_maps_come_first_and_are_checked() {
         .unwrap();
     assert_eq!((used.len(), entry.row().params.offset(2)), (320, 256));
     assert!(used[..128].iter().all(|&b| b == 1) && used[128..256].iter().all(|&b| b == 2));
-    let want =
-        TensorMap { dtype: crate::format::DType::I8, address: a.address(), dims: [100, 64], row_stride: 128, desc };
+    let shape = TensorShape::matrix(100, 64, 128, desc);
+    let want = TensorMap { dtype: crate::format::DType::I8, address: a.address(), shape };
     assert_eq!(seen, [want, want]);
     // One row has no stride that a limit could be about.
     let mut builder = Launch::new(geometry(entry));
@@ -144,7 +144,7 @@ fn tensor_maps_come_first_and_are_checked() {
     let launch = builder.i64(8).u32(1).u32(1).u32(100).u32(3).finish().unwrap();
     launch
         .encode(&mut block, |map| {
-            assert_eq!((map.dims, map.row_stride), ([100, 1], 112));
+            assert_eq!(map.shape, TensorShape::matrix(100, 1, 112, desc));
             Ok([0; 128])
         })
         .unwrap();
@@ -152,4 +152,26 @@ fn tensor_maps_come_first_and_are_checked() {
     let mut builder = Launch::new(geometry(entry));
     builder.tensor_map(&odd, desc);
     assert!(matches!(builder.finish(), Err(Error::Misaligned { align: 16, .. })));
+}
+
+#[test]
+fn a_tensor_lies_in_its_memory() {
+    let stream = stream();
+    let a = stream.zeros::<f32>(4 * 64).unwrap();
+    let shape = |slices| TensorShape {
+        rank: 3,
+        dims: [30, 2, slices, 1, 1],
+        strides: [0, 128, 256, 0, 0],
+        tile: [8, 2, 1, 1, 1],
+        swizzle: Swizzle::B32,
+        nan: true,
+    };
+    let build = |slices| {
+        let mut builder = Launch::new(geometry(Entry::ProbeHopperTma3d));
+        builder.tensor(&a, shape(slices)).ptr(&a).null().u32(1);
+        builder.finish().map(|_| ())
+    };
+    assert_eq!(build(4), Ok(()));
+    let error = build(5).unwrap_err().to_string();
+    assert_eq!(error, "tensor map: [30, 2, 5, 1, 1] elements do not lie in 1024 bytes");
 }

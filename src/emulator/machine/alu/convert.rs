@@ -86,6 +86,7 @@ fn integer_shape(ty: Ty) -> Option<(u32, bool)> {
 fn one(to: Ty, from: Ty, mods: Mods, x: u64) -> Option<u64> {
     let value = match from {
         Ty::E4M3x2 | Ty::E5M2x2 => return unpack(to, from, mods, x),
+        Ty::F16x2 => return narrow(to, mods, x),
         _ => match (float_format(from), integer_shape(from)) {
             (Some(format), _) => {
                 let v = if format == F64 { f64::from_bits(x) } else { format.to_f64(x & (2 * format.sign() - 1)) };
@@ -183,6 +184,20 @@ fn unpack(to: Ty, from: Ty, mods: Mods, x: u64) -> Option<u64> {
         settle(format, from, Mods { sat: false, ftz: false, ..mods }, bits)
     };
     Some(one(x) | one(x >> 8) << 16)
+}
+
+/// `cvt.rn.satfinite.e4m3x2.f16x2` and its like: two halves to two packed bytes.
+fn narrow(to: Ty, mods: Mods, x: u64) -> Option<u64> {
+    let format = match to {
+        Ty::E4M3x2 => E4M3,
+        Ty::E5M2x2 => E5M2,
+        _ => return None,
+    };
+    let one = |half: u64| {
+        let bits = format.encode_f64(F16.to_f64(half & 0xFFFF), mods.round, mods.sat);
+        settle(format, Ty::F16, Mods { sat: false, ftz: false, ..mods }, bits)
+    };
+    Some(one(x) | one(x >> 16) << 8)
 }
 
 /// `cvt` of two f32 into one packed register: `a` to the upper half, `b` to the lower.
