@@ -1,6 +1,7 @@
 //! The kernels themselves, on the emulator, with every parameter chosen by hand: tiles, slices and strides that no plan
 //! would choose too. Expected values come from plain loops here; nothing of the crate's arithmetic is used.
 
+mod budget;
 mod checked;
 mod gemm_s8;
 mod quantize_rows;

@@ -1,7 +1,7 @@
 //! Quantization of rows against the rule of the int8 format, written out again in plain loops.
 
 use half::{bf16, f16};
-use halfbyte::emulator::Arch;
+use halfbyte::emulator::{Arch, Counters};
 use halfbyte::manifest::Entry;
 
 use super::{Arg, Bench, Random, UNTOUCHED, bytes_of};
@@ -45,13 +45,13 @@ impl Element for bf16 {
 
 /// One launch on `rows` of `cols` elements, which start `offset` elements past an aligned address and lie `pad` apart.
 #[derive(Clone, Copy, Debug)]
-struct Case {
-    rows: usize,
-    cols: usize,
-    pad: usize,
-    offset: usize,
-    cached: bool,
-    grid: usize,
+pub struct Case {
+    pub rows: usize,
+    pub cols: usize,
+    pub pad: usize,
+    pub offset: usize,
+    pub cached: bool,
+    pub grid: usize,
 }
 
 /// The codes and the scale of a row.
@@ -69,6 +69,11 @@ fn expected<T: Element>(row: &[T]) -> (Vec<i8>, f32) {
 
 /// Runs a case on the values of `fill` and compares codes, padding, scales and status.
 fn check<T: Element>(bench: &Bench, case: Case, fill: impl Fn(usize, usize) -> f32) {
+    counted::<T>(bench, case, false, fill);
+}
+
+/// The same, and what was counted.
+pub fn counted<T: Element>(bench: &Bench, case: Case, count: bool, fill: impl Fn(usize, usize) -> f32) -> Counters {
     let Case { rows, cols, pad, offset, cached, grid } = case;
     let ldx = cols + pad;
     let ldc = (cols + 1).next_multiple_of(16) + 16 * (cols % 2);
@@ -84,11 +89,11 @@ fn check<T: Element>(bench: &Bench, case: Case, fill: impl Fn(usize, usize) -> f
     let at_scales = bench.untouched("scales", rows * 4);
     let at_status = bench.upload("status", &[0, 0, 0, 0x40]);
     let shared = if cached { (cols * size_of::<T>()).next_multiple_of(16) } else { 0 };
-    bench.launch(
+    let counters = bench.launch(
         T::ENTRY,
         grid as u32,
         shared as u32,
-        false,
+        count,
         &[
             ("x", Arg::Long(at_x + (offset * size_of::<T>()) as u64)),
             ("codes", Arg::Long(at_codes)),
@@ -117,6 +122,7 @@ fn check<T: Element>(bench: &Bench, case: Case, fill: impl Fn(usize, usize) -> f
     assert_eq!(bench.download(at_scales, rows * 4), scales, "{case:?}");
     assert_eq!(bench.download(at_status, 4), [bad, 0, 0, 0x40], "{case:?}: only bit 0 is ours");
     bench.free(&[at_x, at_codes, at_scales, at_status]);
+    counters
 }
 
 /// Columns around vectors, warps and blocks; strides that allow vectors and that do not; fewer blocks than rows.
