@@ -83,20 +83,21 @@ impl Fault {
 
 /// Lanes of a mask as people write them: "lane 5", "lanes 0-3, 8".
 pub(crate) fn lanes_text(mask: u32) -> String {
-    let mut parts = Vec::new();
-    let mut lane = 0;
-    while lane < 32 {
-        if mask >> lane & 1 == 1 {
-            let first = lane;
-            while lane + 1 < 32 && mask >> (lane + 1) & 1 == 1 {
-                lane += 1;
-            }
-            parts.push(if first == lane { format!("{first}") } else { format!("{first}-{lane}") });
-        }
-        lane += 1;
-    }
     let plural = if mask.count_ones() == 1 { "lane" } else { "lanes" };
-    format!("{plural} {}", parts.join(", "))
+    format!("{plural} {}", ranges_text((0..32).filter(|lane| mask >> lane & 1 == 1)))
+}
+
+/// Rising numbers with their runs put together: "0-3, 8".
+pub(crate) fn ranges_text(numbers: impl Iterator<Item = u32>) -> String {
+    let mut runs: Vec<(u32, u32)> = Vec::new();
+    for n in numbers {
+        match runs.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(n) => *last = n,
+            _ => runs.push((n, n)),
+        }
+    }
+    let text = |(first, last): (u32, u32)| if first == last { format!("{first}") } else { format!("{first}-{last}") };
+    runs.into_iter().map(text).collect::<Vec<_>>().join(", ")
 }
 
 impl fmt::Display for Site {

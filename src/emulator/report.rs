@@ -62,7 +62,11 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}{}", self.kind, self.message, self.site)?;
         if let Some(other) = &self.other {
-            write!(f, "\n  the other side:{other}")?;
+            let what = match self.kind {
+                ReportKind::AsyncGroup | ReportKind::Barrier => "before that",
+                _ => "the other side",
+            };
+            write!(f, "\n  {what}:{other}")?;
         }
         if self.times > 1 {
             write!(f, "\n  {} times in all", self.times)?;

@@ -13,6 +13,7 @@ mod harness;
 mod hostile;
 mod integer;
 mod memory;
+mod misuse;
 mod tensor;
 mod warp;
 mod words;

@@ -324,6 +324,7 @@ fn visit_op(op: &mut Op, f: &mut Visitor<'_>) {
         | Op::FenceMbarrierInit
         | Op::ClusterBar { .. }
         | Op::Nop
+        | Op::WholeWarp
         | Op::Yield
         | Op::CpAsyncCommit
         | Op::CpAsyncWait { .. }

@@ -316,6 +316,7 @@ pub enum Op {
     /// `barrier.cta.red`.
     BarRed {
         op: BarRed,
+        aligned: bool,
         id: Reg,
         count: Option<Reg>,
         d32: Option<Reg>,
@@ -335,6 +336,7 @@ pub enum Op {
     /// `barrier.cluster.arrive` / `.wait`.
     ClusterBar {
         arrive: bool,
+        aligned: bool,
     },
     Shfl {
         mode: ShflMode,
@@ -375,8 +377,10 @@ pub enum Op {
         p: Pred,
         mask: Reg,
     },
-    /// `griddepcontrol.*`, `setmaxnreg`, `nanosleep`, `discard`: no effect here.
+    /// `griddepcontrol.*`, `pmevent`, `discard`: no effect here.
     Nop,
+    /// `setmaxnreg`: no effect here, but the whole warp must run it together.
+    WholeWarp,
     /// `nanosleep`, a good moment to let others run.
     Yield,
     // Tensor cores and asynchronous copies.

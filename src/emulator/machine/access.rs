@@ -82,6 +82,7 @@ impl Run<'_> {
         self.access::<false>(space, shape, &lanes, active)?;
         if order != Order::Weak {
             self.warp.polls += 1;
+            self.warp.outside = true;
             fence(Ordering::Acquire);
         }
         Ok(())
@@ -250,6 +251,9 @@ impl Run<'_> {
     ) -> Result<(), Fault> {
         if self.counting() {
             self.count_shared(&lanes.at, active, size as u64);
+        }
+        if STORE && self.launch.reports.is_some() {
+            self.note_store(&lanes.at, window, active, size);
         }
         self.window::<STORE>(Place::Shared, shape, lanes, window, active, size)
     }

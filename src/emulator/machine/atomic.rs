@@ -26,6 +26,7 @@ impl Run<'_> {
         let size = bytes_of(ty);
         let launch = self.launch;
         self.warp.polls += 1;
+        self.warp.outside = true;
         if self.counting() {
             let window = |at: u64| at.wrapping_sub(SHARED_WINDOW) < WINDOW;
             let generic = space == Space::Generic && window(lanes.at[active.trailing_zeros() as usize & 31]);

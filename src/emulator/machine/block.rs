@@ -1,17 +1,18 @@
 //! A block: takes turns among its warps, releases barriers, and lands copies when no warp can go on.
 
-use super::super::copy::mbarrier;
-use super::super::fault::{Fault, FaultKind};
+use super::super::fault::Fault;
 use super::counters::Tally;
 use super::cta::Cta;
 use super::interpret::{SLICE, Stop};
-use super::run::{Launch, Run, site};
+use super::run::{Launch, Run};
 use super::tensor::report;
 use super::warp::{State, Warp};
 use super::words::Bytes;
 
 /// Rounds over the warps that a block runs before other blocks get a turn, even if it does not poll.
 const ROUNDS: u32 = 256;
+/// Rounds in a row without a step by anybody after which mbarriers that warps test are taken for never to complete.
+const IDLE: u32 = 4096;
 
 /// How a block's turn ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +26,10 @@ pub(crate) enum Turn {
 /// A block that runs, is between two turns, or waits to be used again.
 #[derive(Default)]
 pub(crate) struct Block {
-    warps: Vec<Warp>,
-    cta: Cta,
+    pub(super) warps: Vec<Warp>,
+    pub(super) cta: Cta,
+    /// Rounds in a row in which warps did nothing but test mbarriers whose phases went on.
+    idle: u32,
 }
 
 impl Block {
@@ -50,6 +53,8 @@ impl Block {
         cta.barriers = Default::default();
         (cta.barrier_moved, cta.live, cta.asynchronous) = (false, threads, 0);
         cta.bulk = Default::default();
+        cta.mbarriers = Default::default();
+        self.idle = 0;
         self.warps.resize_with(threads.div_ceil(32) as usize, Warp::default);
         for (i, warp) in self.warps.iter_mut().enumerate() {
             let lanes = (threads - 32 * i as u32).min(32);
@@ -61,7 +66,7 @@ impl Block {
     pub fn turn(&mut self, launch: &Launch<'_>, tally: &mut Tally, allowance: u64) -> Result<Turn, Fault> {
         let end = tally.warp_instructions.saturating_add(allowance);
         for _ in 0..ROUNDS {
-            let (mut alive, mut moved, mut spinning) = (false, false, false);
+            let (mut alive, mut moved, mut spinning, mut outside) = (false, false, false, false);
             for i in 0..self.warps.len() {
                 let warp = &mut self.warps[i];
                 if warp.live == 0 {
@@ -70,13 +75,17 @@ impl Block {
                 alive = true;
                 warp.retry(|state| matches!(state, State::Mbarrier { .. }));
                 let before = warp.steps;
+                (warp.outside, warp.tested) = (false, None);
                 let mut run = Run { launch, cta: &mut self.cta, warp, tally, pc: 0, mask: 0 };
                 let left = end.saturating_sub(run.tally.warp_instructions);
                 if left == 0 {
                     return Ok(Turn::Unfinished);
                 }
                 match run.warp(SLICE.min(left))? {
-                    Stop::Spinning => spinning = true,
+                    Stop::Spinning => {
+                        spinning = true;
+                        outside |= run.warp.outside || run.warp.tested.is_none();
+                    }
                     Stop::Done | Stop::Blocked | Stop::Slice => moved |= warp.steps != before,
                 }
                 if self.cta.barrier_moved {
@@ -85,13 +94,20 @@ impl Block {
                 }
             }
             if !alive {
+                if launch.reports.is_some() {
+                    self.note_end(launch);
+                }
                 tally.blocks += 1;
                 tally.block_bytes = tally.block_bytes.max(self.bytes());
                 return Ok(Turn::Finished);
             }
-            if !moved && !self.land(launch)? {
-                return if spinning { Ok(Turn::Unfinished) } else { Err(self.deadlock(launch)) };
+            if moved || self.land(launch)? {
+                self.idle = 0;
+                continue;
             }
+            self.idle = if outside { 0 } else { self.idle + 1 };
+            let for_ever = !spinning || self.idle > IDLE;
+            return if for_ever { Err(self.deadlock(launch)) } else { Ok(Turn::Unfinished) };
         }
         Ok(Turn::Unfinished)
     }
@@ -157,53 +173,6 @@ impl Block {
             }
         }
         Ok(false)
-    }
-
-    /// Who waits where.
-    #[cold]
-    fn deadlock(&self, launch: &Launch<'_>) -> Fault {
-        let mut text = String::from("deadlock: no warp of the block can go on");
-        let mut first = None;
-        for warp in &self.warps {
-            for fragment in &warp.fragments {
-                // Lanes that wait for others' arrival stand behind their instruction already.
-                let (pc, what) = match fragment.state {
-                    State::Barrier { id, .. } => {
-                        let barrier = self.cta.barriers[usize::from(id)];
-                        let wanted = if barrier.count == 0 { self.cta.live } else { barrier.count };
-                        (
-                            fragment.pc.saturating_sub(1),
-                            format!("barrier {id}, where {} of {wanted} threads have arrived", barrier.arrived),
-                        )
-                    }
-                    State::Cluster => (fragment.pc.saturating_sub(1), "the cluster barrier".into()),
-                    State::WarpSync { mask } => {
-                        (fragment.pc.saturating_sub(1), format!("lanes {mask:#010x} of its warp"))
-                    }
-                    State::Converge { missing } => (fragment.pc, format!("lanes {missing:#010x} of its warp")),
-                    State::Mbarrier { address } => {
-                        (fragment.pc, mbarrier::describe(self.cta.shared.as_slice(), address))
-                    }
-                    State::Ready => (fragment.pc, "its turn".into()),
-                };
-                let place = site(launch.code, pc, self.cta.index, warp.index, fragment.mask);
-                let source = place.source.as_ref().map_or(String::new(), |(file, line)| format!(", {file}:{line}"));
-                let lanes = super::super::fault::lanes_text(fragment.mask);
-                text +=
-                    &format!("\n  warp {}, {lanes}, waits for {what} (`{}`{source})", warp.index, place.instruction);
-                first.get_or_insert(place);
-            }
-        }
-        let mut fault = Fault::new(FaultKind::Deadlock, text);
-        fault.site = first.map(Box::new);
-        fault
-    }
-
-    /// Where the block stands, for the report of a kernel that does not end.
-    pub fn place(&self, launch: &Launch<'_>) -> super::super::fault::Site {
-        let stands = |warp: &Warp| warp.fragments.first().map(|f| (f.pc, warp.index, f.mask));
-        let (pc, warp, lanes) = self.warps.iter().find_map(stands).unwrap_or((0, 0, 0));
-        site(launch.code, pc, self.cta.index, warp, lanes)
     }
 
     /// Bytes of host memory that the block's state takes: registers, shared and local memory, and the queues at the

@@ -2,6 +2,7 @@
 
 use super::super::fault::{Fault, FaultKind};
 use super::super::ir::{AtomOp, Op, Reg, ShflMode, Ty, VoteMode};
+use super::super::report::ReportKind;
 use super::interpret::Flow;
 use super::run::Run;
 use super::warp::State;
@@ -49,6 +50,9 @@ impl Run<'_> {
                 }
                 return Ok(Flow::Again(State::Converge { missing }));
             }
+            if self.launch.reports.is_some() {
+                self.check_members(members, group);
+            }
             groups.push(group);
             rest &= !group;
         }
@@ -83,6 +87,20 @@ impl Run<'_> {
             }
         }
         Ok(Flow::Next)
+    }
+
+    /// Lanes that have exited are not waited for, but what a shuffle would take of them is undefined, and a vote or a sum
+    /// leaves them out: who names them means others than there are.
+    #[cold]
+    fn check_members(&self, members: u32, group: u32) {
+        let threads = self.launch.threads().saturating_sub(32 * self.warp.index).min(32);
+        let gone = members & !self.warp.live & u32::MAX.checked_shr(32 - threads).unwrap_or(0);
+        if gone != 0 {
+            self.report(ReportKind::Barrier, group, || {
+                let gone = super::super::fault::lanes_text(gone);
+                format!("members {members:#010x} are named, but {gone} have exited")
+            });
+        }
     }
 
     #[cold]

@@ -2,6 +2,7 @@
 
 use super::super::copy::BulkQueue;
 use super::super::ir::BarRed;
+use super::balance::Mbarriers;
 use super::words::Bytes;
 
 /// One of a block's barriers.
@@ -73,6 +74,8 @@ pub(crate) struct Cta {
     pub asynchronous: u64,
     /// Bulk and tensor copies under way.
     pub bulk: BulkQueue,
+    /// The mbarriers that it has initialized, in checked mode.
+    pub mbarriers: Mbarriers,
 }
 
 impl Cta {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::super::copy::CpAsync;
+use super::super::fault::Site;
 use super::super::report::{Report, ReportKind};
 use super::access::Lanes;
 use super::memory::Allocation;
@@ -15,14 +16,27 @@ impl Run<'_> {
     /// Adds a finding about some lanes at the current instruction.
     #[cold]
     pub(super) fn report(&self, kind: ReportKind, lanes: u32, message: impl FnOnce() -> String) {
+        self.report_with(kind, lanes, None, message);
+    }
+
+    /// The same, with another place that has to do with it.
+    #[cold]
+    pub(super) fn report_with(
+        &self,
+        kind: ReportKind,
+        lanes: u32,
+        other: Option<Site>,
+        message: impl FnOnce() -> String,
+    ) {
         let Some(reports) = &self.launch.reports else { return };
         let code = self.launch.code;
         let at = code.insts.get(self.pc as usize).and_then(|inst| code.lines.get(inst.at as usize));
-        reports.add(kind, at.map_or(0, |at| at.ptx_line), 0, || Report {
+        let other_line = other.as_ref().map_or(0, |other| other.ptx_line);
+        reports.add(kind, at.map_or(0, |at| at.ptx_line), other_line, || Report {
             kind,
             message: message(),
             site: site(code, self.pc, self.cta.index, self.warp.index, lanes),
-            other: None,
+            other,
             times: 1,
         });
     }

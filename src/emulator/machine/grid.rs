@@ -8,6 +8,7 @@ use super::super::fault::{Fault, FaultKind};
 use super::block::{Block, Turn};
 use super::counters::Tally;
 use super::run::Launch;
+use super::stuck::Places;
 
 /// Host memory for the states of all blocks that exist at once. Only blocks with far more local memory or registers
 /// than a kernel has any use for come near it; then fewer exist at once than the device would have resident.
@@ -100,7 +101,10 @@ impl Shared<'_> {
             let more = turn == Ok(Turn::Unfinished) || queue.next < self.launch.blocks();
             match turn {
                 Err(fault) => self.stop(&mut queue, fault),
-                Ok(_) if more && steps > self.step_limit => self.stop(&mut queue, endless(self, &block, steps)),
+                Ok(_) if more && steps > self.step_limit => {
+                    let fault = endless(self, &queue, &block, steps);
+                    self.stop(&mut queue, fault);
+                }
                 Ok(Turn::Finished) => spare = Some(block),
                 Ok(Turn::Unfinished) => queue.parked.push_back(block),
             }
@@ -148,12 +152,16 @@ impl Shared<'_> {
 }
 
 #[cold]
-fn endless(shared: &Shared<'_>, block: &Block, steps: u64) -> Fault {
+fn endless(shared: &Shared<'_>, queue: &Queue, block: &Block, steps: u64) -> Fault {
+    let mut places = Places::default();
+    block.places(shared.launch, true, &mut places);
+    for parked in &queue.parked {
+        parked.places(shared.launch, true, &mut places);
+    }
     let text = format!(
-        "the kernel does not end: it has run {steps} steps, the limit is {} (the block that ran last stands here)",
+        "the kernel does not end: it has run {steps} steps, the limit is {}; the block that ran last, and those that wait for \
+         their turn, stand here:",
         shared.step_limit
     );
-    let mut fault = Fault::new(FaultKind::StepLimit, text);
-    fault.site = Some(Box::new(block.place(shared.launch)));
-    fault
+    places.fault(FaultKind::StepLimit, text)
 }

@@ -321,7 +321,12 @@ impl Run<'_> {
             Op::Branch { target } => {
                 return Ok(if active == self.mask { Flow::Jump(target) } else { Flow::Split(target, active) });
             }
-            Op::Exit => return Ok(Flow::Exit(active)),
+            Op::Exit => {
+                if self.launch.reports.is_some() {
+                    self.note_exit(active);
+                }
+                return Ok(Flow::Exit(active));
+            }
             Op::Nop | Op::FenceProxyAsync | Op::FenceMbarrierInit => true,
             Op::Fence => {
                 fence(Ordering::SeqCst);

@@ -3,6 +3,7 @@
 mod access;
 mod alu;
 mod atomic;
+mod balance;
 mod block;
 mod call;
 mod collective;
@@ -18,6 +19,7 @@ mod operand;
 mod print;
 mod rare;
 mod run;
+mod stuck;
 mod tensor;
 mod warp;
 mod words;

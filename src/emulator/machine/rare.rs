@@ -70,8 +70,8 @@ impl Run<'_> {
             Op::Return { function } => return self.leave(function, active),
             Op::BranchIndexed { index, ref targets } => return self.branch_indexed(index, targets, active),
             Op::Bar { arrive, aligned, id, count } => return self.barrier(arrive, aligned, id, count, active),
-            Op::BarRed { op, id, count, d32, dp, p } => {
-                let (id, count) = match self.barrier_operands(id, count, true, active)? {
+            Op::BarRed { op, aligned, id, count, d32, dp, p } => {
+                let (id, count) = match self.barrier_operands(id, count, aligned, active)? {
                     Ok(operands) => operands,
                     Err(wait) => return Ok(wait),
                 };
@@ -80,13 +80,21 @@ impl Run<'_> {
                 self.cta.barriers[usize::from(id)].reduce(active, lanes);
                 return Ok(Flow::Wait(active, State::Barrier { id, red: Some((op, d32, dp)) }));
             }
-            Op::ClusterBar { arrive } => {
+            Op::ClusterBar { arrive, aligned } => {
+                if aligned && let Some(wait) = self.together(active)? {
+                    return Ok(wait);
+                }
                 // A cluster of one block: an arrival lasts until all live threads have arrived.
                 if arrive {
                     self.warp.cluster_arrived |= active;
                     self.cta.barrier_moved = true;
                 } else if self.warp.cluster_arrived & active != 0 {
                     return Ok(Flow::Wait(active, State::Cluster));
+                }
+            }
+            Op::WholeWarp => {
+                if let Some(wait) = self.together(active)? {
+                    return Ok(wait);
                 }
             }
             Op::WarpSync { .. }
@@ -207,6 +215,9 @@ impl Run<'_> {
 
     fn special(&mut self, d: Reg, wide: bool, s: Special, active: u32) {
         let launch = self.launch;
+        if matches!(s, Special::Clock | Special::Clock64 | Special::Globaltimer | Special::GlobaltimerLo) {
+            self.warp.outside = true;
+        }
         let [bx, by, _] = launch.block.map(|n| n.max(1));
         let thread = |i: usize| self.warp.index * 32 + i as u32;
         let axis = |values: [u32; 3], k: u8| values[usize::from(k).min(2)];

@@ -113,7 +113,7 @@ impl Run<'_> {
     }
 
     /// The way to wait when lanes that an `.aligned` instruction needs are elsewhere.
-    fn together(&self, active: u32) -> Result<Option<Flow>, Fault> {
+    pub(super) fn together(&self, active: u32) -> Result<Option<Flow>, Fault> {
         let missing = self.warp.live & !active;
         if missing == 0 {
             return Ok(None);
@@ -134,7 +134,7 @@ impl Run<'_> {
     }
 
     /// Shared-memory addresses of an operand: offsets, also where generic addresses are given.
-    fn shared_lanes(&self, addr: Addr, active: u32) -> [u64; 32] {
+    pub(super) fn shared_lanes(&self, addr: Addr, active: u32) -> [u64; 32] {
         let lanes = self.lanes(addr, active);
         lanes.at.map(|at| if at.wrapping_sub(SHARED_WINDOW) < WINDOW { at - SHARED_WINDOW } else { at })
     }
@@ -147,6 +147,14 @@ impl Run<'_> {
 
     /// Executes a tensor-core or copy instruction.
     pub(super) fn tensor(&mut self, op: &Op, active: u32) -> Result<Flow, Fault> {
+        if matches!(op, Op::WgmmaFence | Op::WgmmaCommit | Op::WgmmaWait { .. })
+            && let Some(wait) = self.together(active)?
+        {
+            return Ok(wait);
+        }
+        if self.launch.reports.is_some() {
+            self.note(op, active);
+        }
         match *op {
             Op::Mma(ref op) => {
                 if let Some(wait) = self.together(active)? {
@@ -474,6 +482,7 @@ impl Run<'_> {
                 return Ok(Flow::Again(State::Mbarrier { address: at[active.trailing_zeros() as usize & 31] }));
             }
             self.warp.polls += 1;
+            self.warp.tested = Some(narrow(at[(active & !done).trailing_zeros() as usize & 31]));
         }
         self.warp.regs.put_pred(d, done, active);
         Ok(Flow::Next)

@@ -4,6 +4,7 @@ use super::super::copy::CpAsyncQueue;
 use super::super::ir::{BarRed, Code, Pred, Reg, V32, V64};
 use super::super::tensor::WgmmaQueue;
 use super::alu::Registers;
+use super::balance::Groups;
 use super::call::Calls;
 
 /// What registers hold before anything is written to them.
@@ -64,6 +65,12 @@ pub(crate) struct Warp {
     pub polls: u32,
     /// Backward branches in a row that each followed a poll.
     pub spins: u32,
+    /// Has read what more than its block can change, or a clock, since its turn began.
+    pub outside: bool,
+    /// The mbarrier that it last found not to be complete, in this turn.
+    pub tested: Option<u32>,
+    /// Asynchronous groups that must be waited for, in checked mode.
+    pub groups: Option<Box<Groups>>,
     /// Warp instructions executed.
     pub steps: u64,
 }
@@ -96,6 +103,7 @@ impl Warp {
         self.copies = CpAsyncQueue::default();
         self.products = WgmmaQueue::default();
         (self.cluster_arrived, self.polls, self.spins, self.steps) = (0, 0, 0, 0);
+        (self.outside, self.tested, self.groups) = (false, None, None);
     }
 
     /// Bytes of host memory that it takes.

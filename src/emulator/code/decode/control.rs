@@ -100,7 +100,7 @@ fn barrier(c: &mut Context, aligned: bool) -> Result {
         Red,
     }
     match c.words.one_of(&[("sync", Kind::Sync), ("arrive", Kind::Arrive), ("red", Kind::Red)])? {
-        Kind::Red => return barrier_red(c),
+        Kind::Red => return barrier_red(c, aligned),
         kind => {
             let arrive = matches!(kind, Kind::Arrive);
             let operands = c.between(1 + usize::from(arrive), 2)?;
@@ -115,7 +115,7 @@ fn barrier(c: &mut Context, aligned: bool) -> Result {
     Ok(())
 }
 
-fn barrier_red(c: &mut Context) -> Result {
+fn barrier_red(c: &mut Context, aligned: bool) -> Result {
     let op = c.words.one_of(&[("and", BarRed::And), ("or", BarRed::Or), ("popc", BarRed::Popc)])?;
     let operands = c.between(3, 4)?;
     let (d32, dp) = if op == BarRed::Popc {
@@ -128,7 +128,7 @@ fn barrier_red(c: &mut Context) -> Result {
     let id = c.src(&operands[1], Ty::U32)?;
     let count = if operands.len() == 4 { Some(c.src(&operands[2], Ty::U32)?) } else { None };
     let p = c.pred_src(&operands[operands.len() - 1])?;
-    c.emit(Op::BarRed { op, id, count, d32, dp, p });
+    c.emit(Op::BarRed { op, aligned, id, count, d32, dp, p });
     Ok(())
 }
 
@@ -141,8 +141,8 @@ fn cluster(c: &mut Context) -> Result {
     } else {
         c.words.take("acquire");
     }
-    c.words.take("aligned");
-    bare(c, Op::ClusterBar { arrive })
+    let aligned = c.words.take("aligned");
+    bare(c, Op::ClusterBar { arrive, aligned })
 }
 
 fn membar(c: &mut Context) -> Result {
@@ -197,7 +197,7 @@ fn setmaxnreg(c: &mut Context) -> Result {
     if !(24..=256).contains(&count) || count % 8 != 0 {
         return Err(format!("{count} is not a multiple of 8 from 24 to 256"));
     }
-    c.emit(Op::Nop);
+    c.emit(Op::WholeWarp);
     Ok(())
 }
 

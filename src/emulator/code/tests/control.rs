@@ -43,17 +43,21 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
     ("barrier.arrive 2, 128",
      &["Bar { arrive: true, aligned: false, id: #0x2, count: Some(#0x80) }"]),
     ("bar.red.popc.u32 %r1, 0, %p1",
-     &["BarRed { op: Popc, id: #0x0, count: None, d32: Some(1), dp: None, p: p1 }"]),
+     &["BarRed { op: Popc, aligned: true, id: #0x0, count: None, d32: Some(1), dp: None, p: p1 }"]),
     ("bar.red.and.pred %p1, 0, 128, !%p2",
-     &["BarRed { op: And, id: #0x0, count: Some(#0x80), d32: None, dp: Some(1), p: !p2 }"]),
+     &["BarRed { op: And, aligned: true, id: #0x0, count: Some(#0x80), d32: None, dp: Some(1), p: !p2 }"]),
     ("barrier.cta.red.or.aligned.pred %p1, %r1, %p2",
-     &["BarRed { op: Or, id: 1, count: None, d32: None, dp: Some(1), p: p2 }"]),
+     &["BarRed { op: Or, aligned: true, id: 1, count: None, d32: None, dp: Some(1), p: p2 }"]),
+    ("barrier.red.popc.u32 %r1, 0, %p1",
+     &["BarRed { op: Popc, aligned: false, id: #0x0, count: None, d32: Some(1), dp: None, p: p1 }"]),
+    ("barrier.cluster.arrive.relaxed",
+     &["ClusterBar { arrive: true, aligned: false }"]),
     ("bar.warp.sync 0xffffffff",
      &["WarpSync { mask: #0xffffffff }"]),
     ("barrier.cluster.arrive.release.aligned",
-     &["ClusterBar { arrive: true }"]),
+     &["ClusterBar { arrive: true, aligned: true }"]),
     ("barrier.cluster.wait.acquire.aligned",
-     &["ClusterBar { arrive: false }"]),
+     &["ClusterBar { arrive: false, aligned: true }"]),
     ("membar.gl",
      &["Fence"]),
     ("fence.acq_rel.gpu",
@@ -75,7 +79,7 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
     ("griddepcontrol.launch_dependents",
      &["Nop"]),
     ("setmaxnreg.inc.sync.aligned.u32 232",
-     &["Nop"]),
+     &["WholeWarp"]),
     ("pmevent 7",
      &["Nop"]),
     ("mapa.shared::cluster.u32 %r1, %r2, 0",
@@ -88,5 +92,5 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
 
 #[test]
 fn forms() {
-    check(38, FORMS);
+    check(40, FORMS);
 }
