@@ -1,6 +1,9 @@
 //! How near the emulator must be to a GPU, probe by probe.
 
+use halfbyte::kernels::instructions;
 use halfbyte::op::ProbeOutput;
+
+use super::approximate;
 
 /// What equality means for a probe.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -9,7 +12,7 @@ pub enum Kind {
     Bits,
     /// Every bit where sums are exact; elsewhere not compared yet.
     ExactSums,
-    /// Approximations: not compared yet.
+    /// Both within the bounds of the PTX ISA.
     Approximate,
 }
 
@@ -38,6 +41,11 @@ impl Kind {
 /// Compares what the emulator gave with what a GPU gave.
 pub fn compare(probe: &ProbeOutput, gpu: &[u32]) -> Result<(), String> {
     let ours = probe.recorded();
+    if Kind::of(probe.name) == Kind::Approximate {
+        let report = approximate::check(&instructions(probe.entry), &probe.input, &ours, Some(gpu))?;
+        println!("{}:{report}", probe.name);
+        return Ok(());
+    }
     let counts = |i: usize| match Kind::of(probe.name) {
         Kind::Bits => true,
         // The first 8 of 32 blocks, of 128 words each.
