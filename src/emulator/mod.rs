@@ -41,28 +41,70 @@
 //! # Ok::<(), halfbyte::emulator::Fault>(())
 //! ```
 //!
+//! # A kernel of your own
+//!
+//! 1. Compile it to PTX: `nvcc -ptx -arch=compute_80 -lineinfo kernel.cu` (`-arch=compute_90a` for wgmma and TMA).
+//!    `-lineinfo` lets faults, reports and counters name lines of the source. `extern "C"` keeps names as they are.
+//! 2. [`Module::parse`] reads the text, [`Module::entries`] lists its kernels and what each asks for.
+//! 3. [`Machine::new`] makes a device; [`Machine::with`] takes [`MachineOptions`]: the architecture, host threads, the order
+//!    of asynchronous work, the step limit, checked mode, the stack for recursion.
+//! 4. [`Machine::alloc`] with a name, which reports use; [`Machine::write`], [`Machine::read`], [`Machine::fill`]. Addresses
+//!    are numbers, and pointers inside buffers work. [`Machine::symbol`] finds a `__device__` or `__constant__` variable.
+//! 5. [`Machine::launch`] with the entry's name, a [`LaunchConfig`] and the bytes of the parameters: each at a multiple of
+//!    its alignment, as the members of a C structure ([`ir::Code::params`] has the offsets). It returns when the grid has
+//!    ended.
+//! 6. [`Counters`] tell what ran: warp instructions, barriers and, with [`LaunchConfig::count`], instructions, sectors of
+//!    global memory and passes of shared memory for each line.
+//!
+//! **Checked** ([`MachineOptions::checked`]), [`Counters::reports`] lists what is wrong although nothing failed: races, reads
+//! of bytes never written and the other [`ReportKind`]s, each with both places. `examples/find_a_race.rs` finds a forgotten
+//! `__syncthreads` in a reduction that way.
+//!
+//! **Faults** stop a launch in any mode, with a [`Fault`] that names the kernel, the instruction, the source line, block,
+//! warp and lanes, and the address and buffer: accesses outside every allocation (by a single byte) or misaligned,
+//! deadlocks, wrong barriers, lanes that are apart where the instruction needs them together, `trap`, `assert`, endless
+//! kernels, calls of what is no function, and an overflow of the stack. No input makes the emulator panic.
+//!
+//! **`printf`** goes to [`Machine::take_output`]. **`assert`** is a fault of kind [`FaultKind::Assert`] with its text, file and
+//! line, the block and the thread.
+//!
 //! # What it models
 //!
 //! - The PTX that nvcc 13.0 makes of ordinary kernels for sm_80, sm_89 and sm_90a: integer, float, half and packed
-//!   arithmetic with their roundings; all memory spaces; divergence; block, named and warp barriers; shuffles, votes and
-//!   atomics; `cp.async`; `ldmatrix` and `stmatrix`; `mma` and `wgmma`; mbarriers; TMA tile loads with swizzle.
+//!   arithmetic with their roundings; all memory spaces; divergence; block, named and warp barriers; shuffles, votes,
+//!   matches and warp reductions; atomics of every type, order and scope; `cp.async`; `ldmatrix` and `stmatrix`; `mma` and
+//!   `wgmma`; mbarriers; TMA tile loads with swizzle.
+//! - Functions of the module, called by name or by address (virtual functions too), recursive ones included, with
+//!   parameters of any size; tables of `switch`; variables of every space and scope with their initial values.
 //! - One device an architecture: its multiprocessors, shared memory, and how many blocks are resident at once.
-//!   Blocks run on all cores, by turns where they wait for each other.
+//!   Blocks run on all cores, by turns where they wait for each other. A cluster is one block.
 //! - Asynchronous work lands as late as the PTX ISA allows ([`AsyncOrder::Late`]), so that a missing wait shows in the
 //!   results; also early, or in seeded random order.
-//! - Every access is checked against the exact size of its buffer and for alignment, always. A [`Fault`] names the
-//!   kernel, the instruction, the source line (from `-lineinfo`), the block, warp and lanes, the address and the buffer.
-//!
-//! - Functions of the module: called by name or by address, recursive, with any parameters; `printf` (see
-//!   [`Machine::take_output`]) and `assert`.
-//!
-//! An instruction or a modifier that it does not know is an error that names it. Not known are: `malloc` and `free` of device
-//! code, clusters of several blocks and multicast, TMA and bulk stores, `wmma`, `mma.sp`, int4 and f64
-//! products, and video instructions.
+//! - Memory is coherent: orders and scopes of loads, stores and atomics make no difference to results. Cache hints,
+//!   prefetches, `griddepcontrol` and `setmaxnreg` do nothing. `%clock` counts the warp's instructions.
 //!
 //! Floating tensor products are summed in f64 and rounded once, because the hardware's order is not specified;
 //! approximate functions keep within the bounds that the PTX ISA gives. What a GPU really did is recorded in
 //! `tests/golden`.
+//!
+//! # What is not supported
+//!
+//! Each of these is an error that names the instruction or declaration, with its line, when the text is parsed; what a
+//! launch asks for is a fault of the launch. Nothing is guessed and nothing is skipped.
+//!
+//! - Functions without a body other than `vprintf` and `__assertfail`: `malloc` and `free` of device code, launches from
+//!   kernels (dynamic parallelism), and external variables and functions, because one text is not linked with others.
+//! - Clusters of more than one block, and with them `multimem`, `st.async`, `red.async`, `clusterlaunchcontrol`.
+//! - Bulk and tensor copies out of shared memory, `cp.reduce.async.bulk`, `tensormap.replace`,
+//!   `fence.proxy.tensormap`; `st.bulk`; `mbarrier.arrive_drop` and `mbarrier.pending_count`.
+//! - `wmma` (nvcc makes it of `nvcuda::wmma`; use `mma`), `mma.sp`, `wgmma.mma_async.sp`, products of int4, bits and f64,
+//!   `movmatrix`, and `tcgen05` of sm_100.
+//! - Textures and surfaces: `tex`, `tld4`, `txq`, `suld`, `sust`, `sured`, `suq`, and variables of their types.
+//! - Video instructions (`vadd`, `vset`, …; nvcc does not make them for these architectures).
+//! - Registers of 128 bits and vectors of registers, `ld` and `st` of more than 16 bytes, atomics of `.b128`.
+//! - `alloca`, `stacksave` and `stackrestore`; variadic functions of the module; initial values that are parts of an
+//!   address (`0xFF(name)`).
+//! - `shfl`, `vote` and `match` without `.sync`, which no architecture from sm_70 on has; `redux` of floats.
 
 mod arch;
 mod code;

@@ -1,10 +1,13 @@
 //! The emulator from outside: PTX text in, memory out.
 
 mod asynchronous;
+mod atomics;
 mod calls;
 mod control;
 mod convert;
 mod counters;
+mod cuda;
+mod cuda_math;
 mod faults;
 mod findings;
 mod float;
@@ -15,5 +18,6 @@ mod integer;
 mod memory;
 mod misuse;
 mod tensor;
+mod unsupported;
 mod warp;
 mod words;

@@ -5,7 +5,7 @@ use super::super::ir::{AtomOp, Op, Reg, ShflMode, Ty, VoteMode};
 use super::super::report::ReportKind;
 use super::interpret::Flow;
 use super::run::Run;
-use super::warp::State;
+use super::warp::{Fragment, State};
 
 impl Run<'_> {
     /// Executes one of them.
@@ -16,11 +16,7 @@ impl Run<'_> {
                 return Ok(Flow::Next);
             }
             Op::WarpSync { mask } => {
-                let mask = self.uniform32(mask, active, "member mask")?;
-                if active & !mask != 0 {
-                    return Err(self.not_members(mask, active));
-                }
-                return Ok(Flow::Wait(active, State::WarpSync { mask }));
+                return self.warp_sync(mask, active);
             }
             Op::Shfl { mask, .. }
             | Op::Vote { mask, .. }
@@ -101,6 +97,26 @@ impl Run<'_> {
                 format!("members {members:#010x} are named, but {gone} have exited")
             });
         }
+    }
+
+    /// `bar.warp.sync`: lanes that name the same members wait for each other.
+    fn warp_sync(&mut self, mask: Reg, active: u32) -> Result<Flow, Fault> {
+        let masks = self.warp.regs.r32[usize::from(mask)].0;
+        let mut rest = active;
+        while rest != 0 {
+            let mask = masks[rest.trailing_zeros() as usize & 31];
+            let group = (0..32).filter(|i| rest >> i & 1 == 1 && masks[*i] == mask).fold(0u32, |m, i| m | 1 << i);
+            if group & !mask != 0 {
+                return Err(self.not_members(mask, group));
+            }
+            if group == active {
+                return Ok(Flow::Wait(active, State::WarpSync { mask }));
+            }
+            let state = State::WarpSync { mask };
+            self.warp.put_back(Fragment { pc: self.pc + 1, mask: group, state, tired: false });
+            rest &= !group;
+        }
+        Ok(Flow::Gone(active))
     }
 
     #[cold]
