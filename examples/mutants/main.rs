@@ -27,7 +27,7 @@ use build::compile::parallel;
 use build::nvcc::{self, Search};
 use result::{Score, Trial};
 use select::Selection;
-use table::Table;
+use table::{Kind, Table};
 use trial::{Bench, Run};
 
 const USAGE: &str = "usage: mutants [options]
@@ -131,7 +131,8 @@ fn run(options: &Options) -> Result<bool, String> {
         let started = Instant::now();
         let name = result::name(table, mutant);
         let of = of_use.iter().position(|t| t.kernel == table.kernel).ok_or("a kernel without a table")?;
-        let Plain { ptx, lists } = &plain[of];
+        let Plain { ptx, right, fast } = &plain[of];
+        let lists = if mutant.kind == Kind::Traffic { fast } else { right };
         let outcome = bench.trial(&name, &table.source, mutant, lists, ptx);
         if !options.keep {
             let _ = std::fs::remove_dir_all(bench.folder(&name));
@@ -154,26 +155,30 @@ fn run(options: &Options) -> Result<bool, String> {
 /// The PTX of a kernel as it is, and the lists of tests for its mutants.
 struct Plain {
     ptx: Vec<String>,
-    lists: Vec<Vec<String>>,
+    /// For what is about results and order.
+    right: Vec<Vec<String>>,
+    /// For what is about traffic.
+    fast: Vec<Vec<String>>,
 }
 
 fn plain(bench: &Bench, table: &Table, all: bool) -> Result<Plain, String> {
-    let rest = bench.named(&table.tests);
-    if let Some(missing) = table.smoke.iter().find(|test| !rest.contains(test)) {
-        return Err(format!("{}: no test `{missing}`", table.kernel));
-    }
-    if let Some(missing) = table.tests.iter().find(|prefix| !rest.iter().any(|test| test.starts_with(prefix.as_str())))
-    {
-        return Err(format!("{}: no test starts with `{missing}`", table.kernel));
+    for wanted in table.smoke.iter().chain(&table.tests).chain(&table.counters) {
+        if !bench.tests.iter().any(|test| test.starts_with(wanted)) {
+            return Err(format!("{}: no test `{wanted}`", table.kernel));
+        }
     }
     let (folder, ptx) = bench.compile(&table.kernel, &table.source, None)?;
-    match bench.test(&folder, &rest)? {
+    let (tests, counters) = (bench.named(&table.tests), bench.named(&table.counters));
+    match bench.test(&folder, &[&tests[..], &counters[..]].concat())? {
         Run::Passed => {}
         Run::Failed(failed) => return Err(format!("{} fails without any mutant: {failed:?}", table.kernel)),
     }
-    let slow = rest.iter().filter(|test| !table.smoke.contains(test)).cloned().collect();
-    let lists = if all { vec![rest] } else { vec![table.smoke.clone(), slow] };
-    Ok(Plain { ptx, lists })
+    if all {
+        let right = vec![tests.clone()];
+        return Ok(Plain { ptx, right, fast: vec![[counters, tests].concat()] });
+    }
+    let rest = tests.iter().filter(|test| !table.smoke.contains(test)).cloned().collect();
+    Ok(Plain { ptx, right: vec![table.smoke.clone(), rest], fast: vec![counters, tests] })
 }
 
 fn bench(options: &Options, repository: &Path) -> Result<Bench, String> {

@@ -122,8 +122,11 @@ pub struct Table {
     pub source: String,
     /// Tests that run first, by their full names: quick ones that catch most.
     pub smoke: Vec<String>,
-    /// Tests that run next if those pass: every one whose name starts with one of these.
+    /// Tests of results and of order that run next if those pass: every one whose name starts with one of these.
     pub tests: Vec<String>,
+    /// Tests of what is asked of memory, by the same rule: for the mutants of [`Kind::Traffic`] only. To count one
+    /// instruction less is no way to notice that a barrier is gone.
+    pub counters: Vec<String>,
     /// The faults.
     pub mutants: Vec<Mutant>,
 }

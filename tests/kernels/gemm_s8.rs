@@ -221,7 +221,8 @@ fn wgmma_is_exact_on_every_shape_and_output() {
 }
 
 /// A block goes from tile to tile, its warpgroups by turns, and its ring of six slots goes on: five tiles of one step, of as
-/// many steps as slots, and of more, by one block to three.
+/// many steps as slots, and of more, by one block to three; and so many by one block that a phase too many or too few in
+/// each shows.
 #[test]
 fn wgmma_walks_over_tiles() {
     let mut cases = 0;
@@ -234,8 +235,10 @@ fn wgmma_walks_over_tiles() {
                 cases += 1;
             }
         }
+        Case { blocks: 1, ..Case::new(WGMMA, (9, 16 * 128, 100)) }.check(&bench, false);
+        cases += 1;
     }
-    assert_eq!(cases, 27);
+    assert_eq!(cases, 30);
 }
 
 /// The PTX for sm_80 is what later devices run too.
