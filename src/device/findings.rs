@@ -5,6 +5,8 @@ use std::fmt::Write;
 use crate::emulator::Report;
 use crate::{Error, Result};
 
+/// Findings that an error has in full.
+const FULL: usize = 16;
 /// Findings kept between two times that somebody asks.
 const CAP: usize = 256;
 
@@ -49,12 +51,13 @@ fn text(kernel: &str, reports: &[Report], dropped: u64) -> String {
     let count = reports.len() as u64 + dropped;
     let plural = if count == 1 { "finding" } else { "findings" };
     let mut text = format!("checked run of {kernel}: {count} {plural}");
-    for report in reports {
+    for report in reports.iter().take(FULL) {
         // Writing to a string cannot fail.
         let _ = write!(text, "\n{report}");
     }
-    if dropped > 0 {
-        let _ = write!(text, "\n(and {dropped} more)");
+    let more = count - reports.len().min(FULL) as u64;
+    if more > 0 {
+        let _ = write!(text, "\n(and {more} more)");
     }
     text
 }

@@ -83,6 +83,58 @@
 //! - Memory is coherent: orders and scopes of loads, stores and atomics make no difference to results. Cache hints,
 //!   prefetches, `griddepcontrol` and `setmaxnreg` do nothing. `%clock` counts the warp's instructions.
 //!
+//! # Checked mode
+//!
+//! [`MachineOptions::checked`] makes a machine look for what gives right results today and wrong ones tomorrow. Each
+//! [`Report`] names kernel, source line, block, warp and lanes, the buffer, and of two instructions both:
+//!
+//! - reads of bytes that nothing ever wrote, padding too ([`ReportKind::Uninitialized`]);
+//! - writes to operands that the launch only reads, and accesses outside the operands ([`Machine::launch_with`]);
+//! - accesses of the same bytes that nothing orders ([`ReportKind::Race`]), and missing proxy fences;
+//! - asynchronous copies and products that nobody waits for when the thread or block exits ([`ReportKind::AsyncGroup`]);
+//! - mbarriers initialized twice, overwritten, or left with bytes that do not add up, and collectives that name lanes
+//!   which have exited ([`ReportKind::Barrier`]).
+//!
+//! What the hardware would trap or hang on is a [`Fault`] in either mode: accesses out of bounds or misaligned, `.aligned`
+//! instructions in divergent code, barriers and mbarriers used against their rules, deadlocks, with a list of who waits
+//! where.
+//!
+//! ```
+//! use halfbyte::emulator::{Arch, LaunchConfig, Machine, MachineOptions, Module, Operand, ReportKind};
+//!
+//! let module = Module::parse(
+//!     ".version 7.0
+//!      .target sm_80
+//!      .address_size 64
+//!      .visible .entry next(.param .u64 x) {
+//!          .reg .b32 %r<3>;
+//!          .reg .b64 %rd<4>;
+//!          ld.param.u64 %rd1, [x];
+//!          mov.u32 %r1, %tid.x;
+//!          mul.wide.u32 %rd2, %r1, 4;
+//!          add.s64 %rd3, %rd1, %rd2;
+//!          ld.global.u32 %r2, [%rd3];
+//!          add.u32 %r2, %r2, 1;
+//!          st.global.u32 [%rd3], %r2;
+//!          ret;
+//!      }",
+//! )?;
+//! let machine = Machine::with(MachineOptions { checked: true, ..MachineOptions::new(Arch::Sm80) });
+//! let x = machine.alloc(4 * 32, "x")?;
+//! machine.write(x, &[0; 4 * 31])?; // one number too few
+//! let given = [Operand { name: "x", address: x, bytes: 4 * 32, write: false }];
+//! let counters = machine.launch_with(&module, "next", &LaunchConfig::linear(1, 32), &x.to_le_bytes(), &given)?;
+//! let kinds: Vec<ReportKind> = counters.reports.iter().map(|report| report.kind).collect();
+//! assert_eq!(kinds, [ReportKind::Uninitialized, ReportKind::WriteToInput]);
+//! assert!(counters.reports[0].to_string().contains("byte 124 of `x`"));
+//! # Ok::<(), halfbyte::emulator::Fault>(())
+//! ```
+//!
+//! Registers are not tracked: a value that was read of bytes never written is reported where it is read. A copy is such a
+//! read. Findings do not stop a kernel; those of a launch are in [`Counters::reports`], one for each pair of instructions.
+//!
+//! # How exact it is
+//!
 //! Floating tensor products are summed in f64 and rounded once, because the hardware's order is not specified;
 //! approximate functions keep within the bounds that the PTX ISA gives. What a GPU really did is recorded in
 //! `tests/golden`.

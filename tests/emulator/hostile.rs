@@ -1,7 +1,9 @@
 //! Programs that nobody would write: whatever the text, the launch and the addresses, a launch ends with results or with
 //! a report.
 
-use halfbyte::emulator::{Arch, AsyncOrder, FaultKind, LaunchConfig, Machine, MachineOptions, Module, Simd};
+use halfbyte::emulator::{
+    Arch, AsyncOrder, FaultKind, LaunchConfig, Machine, MachineOptions, Module, Operand, ReportKind, Simd,
+};
 
 use super::harness::HEAD;
 
@@ -270,6 +272,7 @@ fn any_program_ends_with_results_or_a_report() {
     let (mut parsed, mut finished, mut steps) = (0, 0, 0);
     let mut kinds = std::collections::BTreeMap::<String, usize>::new();
     let mut refused = std::collections::BTreeMap::<String, usize>::new();
+    let mut found = std::collections::BTreeSet::new();
     for (i, simd) in [Simd::Portable, Simd::Avx2, Simd::Avx512].into_iter().enumerate() {
         let machines = [AsyncOrder::Late, AsyncOrder::Early, AsyncOrder::Random(5)].map(|async_order| {
             let options = MachineOptions {
@@ -278,7 +281,8 @@ fn any_program_ends_with_results_or_a_report() {
                 step_limit: 3000,
                 ..MachineOptions::new(Arch::Sm90a)
             };
-            Machine::with(MachineOptions { async_order, ..options })
+            // One run of the three in checked mode.
+            Machine::with(MachineOptions { async_order, checked: i == 1, ..options })
         });
         let mut random = Random(0x5EED + i as u64);
         for n in 0..PROGRAMS / 3 {
@@ -299,9 +303,13 @@ fn any_program_ends_with_results_or_a_report() {
             let block = [[1, 1, 1], [32, 1, 1], [33, 1, 1], [64, 1, 1], [5, 3, 2], [128, 1, 1]][random.below(6)];
             let shared_bytes = [0, 0, 16, 4096][random.below(4)];
             let config = LaunchConfig { grid, block, cluster: [1; 3], shared_bytes, count: random.below(4) == 0 };
-            match machine.launch(&module, "k", &config, &params) {
+            let given =
+                [Operand { name: "part", address: out + 64 * (n as u64 % 9), bytes: n as u64, write: n % 2 == 0 }];
+            match machine.launch_with(&module, "k", &config, &params, &given) {
                 Ok(counters) => {
                     finished += 1;
+                    assert!(counters.reports.iter().all(|report| i == 1 && !report.to_string().is_empty()));
+                    found.extend(counters.reports.iter().map(|report| report.kind));
                     steps += counters.warp_instructions;
                 }
                 Err(fault) => {
@@ -312,7 +320,8 @@ fn any_program_ends_with_results_or_a_report() {
             machine.free(out).unwrap();
         }
     }
-    println!("{parsed} parsed, {finished} finished after {steps} steps, faults {kinds:?}");
+    println!("{parsed} parsed, {finished} finished after {steps} steps, faults {kinds:?}, findings {found:?}");
+    assert!(found.contains(&ReportKind::Uninitialized) && found.contains(&ReportKind::OutsideOperand), "{found:?}");
     // The programs must be worth running.
     assert!(parsed > PROGRAMS * 9 / 10, "{parsed} parsed; refused: {refused:#?}");
     assert!(finished > PROGRAMS / 20, "{finished} finished, faults {kinds:?}");

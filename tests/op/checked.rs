@@ -76,6 +76,7 @@ fn a_finding_is_an_error_unless_it_is_kept() {
         op.run(&plan, &stream, args)
     };
     let Err(Error::Findings(text)) = run() else { panic!("no finding") };
+    println!("{text}");
     for part in
         ["checked run of quantize_rows_f32: ", "byte 44 of `x` (64 bytes)", "never written", "kernels/quantize/"]
     {
