@@ -107,6 +107,10 @@ fn lines_name_the_call_that_they_are_part_of() {
     let places: Vec<String> = counters.by_place().keys().map(ToString::to_string).collect();
     assert_eq!(places, ["k.cu:40", "tools.cuh:7 from k.cu:41", "tools.cuh:7 from k.cu:42"]);
     assert_eq!(counters.by_line()[&("tools.cuh".to_string(), 7)].executions, 3, "two calls, and the return");
+    let json = serde_json::to_value(&counters).unwrap();
+    let row = &json["instructions"][1];
+    assert_eq!((&row["kind"], &row["caller"]), (&"integer".into(), &serde_json::json!(["k.cu", 41])));
+    assert_eq!((&row["count"]["lanes"], &json["blocks"]), (&32.into(), &1.into()));
     let text = counters.to_string();
     assert!(text.contains("tools.cuh:7 from k.cu:42") && text.ends_with("in all\n"), "{text}");
 }

@@ -82,7 +82,7 @@ fn names<'g>(gpus: impl Iterator<Item = &'g Gpu>) -> String {
     gpus.map(|gpu| gpu.name).collect::<Vec<_>>().join(", ")
 }
 
-/// The least time in which a GPU could run a kernel, in seconds: no kernel is faster than the slowest of these.
+/// The least time in which a GPU could run a kernel at its stated rates, in seconds: the slowest of these.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Roofline {
     /// Bytes that must be read and written, at the memory's full rate. Caches that hold them already are not thought of.
@@ -138,6 +138,32 @@ mod tests {
             let tops = f64::from(gpu.multiprocessors) * f64::from(gpu.clock_mhz) * a_clock / 1e6;
             assert!((tops / gpu.s8_tops - 1.0).abs() < 0.01, "{}: {tops}", gpu.name);
         }
+    }
+
+    /// What was measured on an H100 took longer than the estimate says it must.
+    #[test]
+    fn no_measurement_beats_its_roofline() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../benches/results");
+        let files = std::fs::read_dir(folder).expect("the results are in the repository");
+        let of = |name: &str| name.starts_with("gemm-s8-nvidia-h100") && name.ends_with(".json");
+        let mut rows = 0;
+        for file in files.map(|file| file.expect("a file").path()) {
+            if !file.file_name().is_some_and(|name| of(&name.to_string_lossy())) {
+                continue;
+            }
+            let text = std::fs::read_to_string(&file).expect("text");
+            let results: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+            for row in results["rows"].as_array().expect("rows") {
+                let number = |name: &str| row[name].as_u64().unwrap_or_else(|| panic!("no {name}: {row}"));
+                let [m, n, k] = ["m", "n", "k"].map(number);
+                let roof = find("H100-SXM").unwrap().roofline((m + n) * k + 4 * m * n, m * n * k, 0, 132);
+                let Some(took) = row["halfbyte_s32_us"].as_f64().map(|us| us * 1e-6) else { continue };
+                assert!(took >= roof.estimate_s, "{row} beats {roof:?}");
+                assert!(took < 10.0 * roof.estimate_s, "{row} is nothing like {roof:?}");
+                rows += 1;
+            }
+        }
+        assert!(rows > 0, "no results of an H100 in {folder}");
     }
 
     #[test]

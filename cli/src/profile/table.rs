@@ -22,7 +22,7 @@ pub fn report(report: &Report, shape: &str, lines: usize) -> String {
         roofline(&mut text, report, kernel);
     }
     if report.kernels.len() > 1 {
-        let _ = write!(text, "\nall kernels, one after the other: at least {}\n", time(report.estimate_s));
+        let _ = write!(text, "\nall kernels, one after the other: {} at best\n", time(report.estimate_s));
     }
     text + "
 Counted is what the PTX asks for: caches would serve a part of the global bytes, and the assembler changes instructions.
@@ -149,7 +149,7 @@ fn describe(place: &Place) -> String {
 fn roofline(text: &mut String, report: &Report, kernel: &Kernel) {
     let (gpu, roof) = (report.gpu, &kernel.roofline);
     let bytes = kernel.ideal.bytes_read + kernel.ideal.bytes_written;
-    let _ = write!(text, "\n  on {}, at the very least\n", gpu.name);
+    let _ = write!(text, "\n  on {}, at best\n", gpu.name);
     let mut row = |what: &str, seconds: f64, how: String| {
         let binds = if what == roof.bound_by { "  <- binds" } else { "" };
         let _ = writeln!(text, "    {what:<14} {:>11}   {how}{binds}", time(seconds));
