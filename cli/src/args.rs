@@ -76,7 +76,7 @@ pub struct ProfileArgs {
     /// The same as in `verify`: emulator:sm_80, emulator:sm_89 or emulator:sm_90a
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<Where>,
-    /// GPU to estimate for, such as H100-SXM, A100, L4 or RTX-4090 [default: one of the architecture]
+    /// GPU to estimate for, such as H100-SXM, A100-SXM-80GB, L4 or RTX-4090; another name lists all [default: one of the architecture]
     #[arg(long, value_name = "NAME")]
     pub gpu: Option<String>,
     /// Type of the input of quantize_rows and linear [default: f16]
@@ -109,7 +109,9 @@ Lines marked with ! have bank conflicts, or ask for less than half of the bytes 
 The JSON object: op, shape {M, N, K}, types, device, gpu {name, memory_gb_s, s8_tops, ...}, estimate_s, and kernels, a
 list of {kernel, plan, grid, threads, shared_bytes, blocks, barriers, ideal {bytes_read, bytes_written, tensor_macs},
 total, mix [[kind, warp instructions]], roofline {memory_s, tensor_s, shared_s, estimate_s, bound_by}, lines [{source
-[file, line], caller [file, line] or null, count}]}. total and count have the fields of halfbyte::emulator::Count.";
+[file, line], caller [file, line] or null, count}]}. total and count hold executions, lanes, diverged, splits,
+requests_read, requests_written, bytes_read, bytes_written, sectors_read, sectors_written, wavefronts, wavefronts_ideal,
+local_requests, async_bytes and tensor_macs, as the type halfbyte::emulator::Count describes them.";
 
 /// Types on the command line.
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]

@@ -207,8 +207,26 @@ fn profile_is_a_table_that_fits_a_page() {
 }
 
 #[test]
+fn profile_says_what_its_json_holds() {
+    let help = stdout(&halfbyte(&["profile", "--help"]));
+    let output = halfbyte(&["profile", "gemm_s8", "64x64x64", "--json", "--arch", "sm_89"]);
+    let report = &json_lines(&output)[0];
+    assert_eq!((&report["device"], &report["gpu"]["name"]), (&"emulator:sm_89".into(), &"L40S".into()));
+    let kernel = &report["kernels"][0];
+    let names = |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+    let all = [report, kernel, &kernel["ideal"], &kernel["roofline"], &kernel["lines"][0], &kernel["total"]]
+        .map(names)
+        .concat();
+    let words: Vec<&str> = help.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    for name in all {
+        assert!(words.contains(&name.as_str()), "`{name}` is not in the help");
+    }
+    assert_eq!(names(&kernel["total"]).len(), halfbyte::emulator::Count::NAMES.len());
+}
+
+#[test]
 fn profile_refuses_what_it_cannot_do() {
-    let cases: [(&[&str], &str); 12] = [
+    let cases: [(&[&str], &str); 13] = [
         (&["attention", "1x2x3"], "quantize_rows, gemm_s8, linear"),
         (&["linear", "M=5", "N=6"], "K is missing"),
         (&["gemm_s8", "5x6"], "2 sizes, not 3"),
@@ -217,7 +235,8 @@ fn profile_refuses_what_it_cannot_do() {
         (&["gemm_s8", "4x4x131073"], "131073"),
         (&["gemm_s8", "4x4x64", "--gpu", "toaster"], "toaster"),
         (&["gemm_s8", "4x4x64", "--arch", "sm_90a", "--gpu", "A10"], "A10 is sm_80"),
-        (&["gemm_s8", "4x4x64", "--kernel", "wgmma"], "gemm_s8_mma_64x64x64 with K in up to 1 slices"),
+        (&["gemm_s8", "4x4x64", "--kernel", "wgmma"], "gemm_s8_mma_64x64x64 with K whole"),
+        (&["gemm_s8", "4x4x512", "--split-k", "99"], "gemm_s8_mma_64x64x64 with K whole or in at most 8 slices"),
         (&["gemm_s8", "4x4x64", "--device", "cuda"], "emulator"),
         (&["linear", "4x4x64", "--out", "s32"], "s32"),
         (&["quantize_rows", "4x64", "--split-k", "2"], "--split-k"),

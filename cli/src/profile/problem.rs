@@ -229,7 +229,10 @@ impl Problem {
         let mut known: Vec<String> = Vec::new();
         for name in gemm_s8::entries(facts)?.map(|entry| entry.row().symbol) {
             let most = all.iter().filter(|plan| symbol(plan) == name).map(GemmS8Plan::split_k).max();
-            known.extend(most.map(|most| format!("{name} with K in up to {most} slices")));
+            known.extend(most.map(|most| match most {
+                1 => format!("{name} with K whole"),
+                most => format!("{name} with K whole or in at most {most} slices"),
+            }));
         }
         let wanted = match (&self.kernel, self.split_k) {
             (Some(kernel), Some(split)) => format!("kernel '{kernel}' with K in {split} slices"),
