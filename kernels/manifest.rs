@@ -63,6 +63,7 @@ pub enum Entry {
     ProbeWarpAtomicShared,
     ProbeWarpAtomicGlobal,
     ProbeWarpElect,
+    ProbeWarpAtomicVector,
     ProbeHopperMbarrier,
     ProbeHopperBulk,
     ProbeHopperTma1d,

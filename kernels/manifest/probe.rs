@@ -80,7 +80,7 @@ macro_rules! rows {
 }
 
 /// Every probe.
-pub(super) const ROWS: [Row; 66] = rows! {
+pub(super) const ROWS: [Row; 67] = rows! {
     MMA: ProbeMmaInt8 "probe_mma_int8" "probe_mma<probe::Int8, 14>" RESULTS 14;
     MMA: ProbeMmaF16 "probe_mma_f16" "probe_mma<probe::F16, 2>" RESULTS 2;
     MMA: ProbeMmaF16Sums "probe_mma_f16_sums" "probe_mma<probe::F16Sums, 2>" RESULTS 2;
@@ -126,6 +126,7 @@ pub(super) const ROWS: [Row; 66] = rows! {
     WARP: ProbeWarpAtomicShared "probe_warp_atomic_shared" "probe_warp<probe::AtomicShared, 72>" RESULTS 72;
     WARP: ProbeWarpAtomicGlobal "probe_warp_atomic_global" "probe_warp<probe::AtomicGlobal<74>, 74>" RESULTS 74;
     WARP_90A: ProbeWarpElect "probe_warp_elect" "probe_warp<probe::Elect, 2>" RESULTS 2;
+    WARP_90A: ProbeWarpAtomicVector "probe_warp_atomic_vector" "probe_warp<probe::AtomicVector, 20>" RESULTS 20;
     HOPPER: ProbeHopperMbarrier "probe_hopper_mbarrier" "probe_hopper<probe::Mbarrier, 19>" RESULTS 19;
     HOPPER: ProbeHopperBulk "probe_hopper_bulk" "probe_hopper<probe::Bulk, 2>" RESULTS 2;
     TMA: ProbeHopperTma1d "probe_hopper_tma_1d" "probe_hopper<probe::Tma<1>, 0>" RESULTS 0;

@@ -57,11 +57,11 @@ struct ConvertFromInteger {
 // (b, a) as f64, a as f32 or integer to f64.
 struct ConvertDouble {
     static __device__ __forceinline__ void run(Values& v) {
-        W_L("cvt.rn.f32.f64") W_L("cvt.rz.f32.f64") W_L("cvt.rm.f32.f64") W_L("cvt.rp.f32.f64")
-        W_L("cvt.rni.s32.f64") W_L("cvt.rzi.s32.f64") W_L("cvt.rmi.u32.f64") W_L("cvt.rpi.sat.u32.f64")
-        H_L("cvt.rn.f16.f64") H_L("cvt.rz.f16.f64")
-        L_L("cvt.rni.s64.f64") L_L("cvt.rzi.u64.f64") L_L("cvt.rni.f64.f64") L_L("cvt.rpi.f64.f64")
-        L_W("cvt.f64.f32") L_W("cvt.rn.f64.s32") L_L("cvt.rn.f64.s64") L_L("cvt.rz.f64.u64") L_H("cvt.f64.f16")
+        W_D("cvt.rn.f32.f64") W_D("cvt.rz.f32.f64") W_D("cvt.rm.f32.f64") W_D("cvt.rp.f32.f64")
+        W_D("cvt.rni.s32.f64") W_D("cvt.rzi.s32.f64") W_D("cvt.rmi.u32.f64") W_D("cvt.rpi.sat.u32.f64")
+        H_D("cvt.rn.f16.f64") H_D("cvt.rz.f16.f64")
+        L_D("cvt.rni.s64.f64") L_D("cvt.rzi.u64.f64") D_D("cvt.rni.f64.f64") D_D("cvt.rpi.f64.f64")
+        D_W("cvt.f64.f32") D_W("cvt.rn.f64.s32") D_L("cvt.rn.f64.s64") D_L("cvt.rz.f64.u64") D_H("cvt.f64.f16")
     }
 };
 
@@ -82,6 +82,15 @@ struct ConvertBf16 {
     static __device__ __forceinline__ void run(Values& v) {
         W_H("cvt.rni.s32.bf16") W_H("cvt.rzi.u32.bf16") H_H("cvt.rmi.s16.bf16") H_H("cvt.rpi.u16.bf16")
         H_H("cvt.rn.bf16.s16") H_H("cvt.rz.bf16.u16") H_H("cvt.rni.bf16.bf16") H_H("cvt.rpi.bf16.bf16")
+    }
+};
+
+// sm_90: a (and b) as f32, clamped to what is finite; to tf32.
+struct ConvertFinite {
+    static __device__ __forceinline__ void run(Values& v) {
+        H_W("cvt.rn.satfinite.f16.f32") H_W("cvt.rz.satfinite.f16.f32") H_W("cvt.rn.satfinite.bf16.f32")
+        W_WW("cvt.rn.satfinite.f16x2.f32") W_WW("cvt.rn.satfinite.relu.f16x2.f32") W_WW("cvt.rz.satfinite.bf16x2.f32")
+        W_W("cvt.rn.tf32.f32") W_W("cvt.rz.tf32.f32") W_W("cvt.rn.relu.tf32.f32") W_W("cvt.rz.relu.tf32.f32")
     }
 };
 

@@ -38,6 +38,26 @@ struct FloatCompare {
     }
 };
 
+// sm_86: the sign is the product's, the size the smaller or greater.
+struct FloatXorsign {
+    static __device__ __forceinline__ void run(Values& v) {
+        W_WW("min.xorsign.abs.f32") W_WW("max.xorsign.abs.f32") W_WW("min.NaN.xorsign.abs.f32")
+        W_WW("max.ftz.NaN.xorsign.abs.f32")
+    }
+};
+
+// Properties of a, and of (b, a) as f64.
+struct FloatTest {
+    static __device__ __forceinline__ void run(Values& v) {
+#define TEST(kind, type, letter, value)                                                                          \
+    PROBE(uint32_t, "r", "{ .reg .pred p; testp." kind "." type " p, %1; selp.u32 %0, 1, 0, p; }", letter(value))
+#define TESTS(kind) TEST(kind, "f32", "r", v.a) TEST(kind, "f64", "d", v.dx())
+        TESTS("finite") TESTS("infinite") TESTS("number") TESTS("notanumber") TESTS("normal") TESTS("subnormal")
+#undef TESTS
+#undef TEST
+    }
+};
+
 struct FloatDivide {
     static __device__ __forceinline__ void run(Values& v) {
         W_WW("div.rn.f32") W_WW("div.rz.f32") W_WW("div.rm.f32") W_WW("div.rp.f32") W_WW("div.rn.ftz.f32")
@@ -59,11 +79,11 @@ struct FloatApproximate {
 
 struct FloatDouble {
     static __device__ __forceinline__ void run(Values& v) {
-        L_LL("add.rn.f64") L_LL("add.rz.f64") L_LL("add.rm.f64") L_LL("add.rp.f64")
-        L_LL("mul.rn.f64") L_LL("mul.rz.f64") L_LL("mul.rm.f64") L_LL("mul.rp.f64")
-        L_LLL("fma.rn.f64") L_LLL("fma.rz.f64") L_LLL("fma.rm.f64") L_LLL("fma.rp.f64")
-        L_LL("div.rn.f64") L_LL("div.rz.f64") L_L("rcp.rn.f64") L_L("rcp.rp.f64")
-        L_L("sqrt.rn.f64") L_L("sqrt.rm.f64") L_LL("min.f64") L_LL("max.f64") L_L("abs.f64") L_L("neg.f64")
+        D_DD("add.rn.f64") D_DD("add.rz.f64") D_DD("add.rm.f64") D_DD("add.rp.f64")
+        D_DD("mul.rn.f64") D_DD("mul.rz.f64") D_DD("mul.rm.f64") D_DD("mul.rp.f64")
+        D_DDD("fma.rn.f64") D_DDD("fma.rz.f64") D_DDD("fma.rm.f64") D_DDD("fma.rp.f64")
+        D_DD("div.rn.f64") D_DD("div.rz.f64") D_D("rcp.rn.f64") D_D("rcp.rp.f64")
+        D_D("sqrt.rn.f64") D_D("sqrt.rm.f64") D_DD("min.f64") D_DD("max.f64") D_D("abs.f64") D_D("neg.f64")
     }
 };
 

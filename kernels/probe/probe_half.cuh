@@ -46,6 +46,14 @@ struct HalfBf16Sums {
     }
 };
 
+// sm_86.
+struct HalfXorsign {
+    static __device__ __forceinline__ void run(Values& v) {
+        H_HH("min.xorsign.abs.f16") H_HH("max.NaN.xorsign.abs.f16") W_WW("min.xorsign.abs.f16x2")
+        W_WW("max.NaN.xorsign.abs.f16x2") H_HH("max.xorsign.abs.bf16") W_WW("min.NaN.xorsign.abs.bf16x2")
+    }
+};
+
 struct HalfApproximate {
     static __device__ __forceinline__ void run(Values& v) {
         H_H("ex2.approx.f16") H_H("tanh.approx.f16") W_W("ex2.approx.f16x2") W_W("tanh.approx.f16x2")

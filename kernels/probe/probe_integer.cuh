@@ -84,6 +84,29 @@ struct IntegerCarry {
     }
 };
 
+// Masks, extensions from any bit, the n-th bit that is set, the upper part of 24-bit products.
+struct IntegerMask {
+    static __device__ __forceinline__ void run(Values& v) {
+        W_WW("bmsk.clamp.b32") W_WW("bmsk.wrap.b32") W_WW("szext.clamp.s32") W_WW("szext.wrap.s32")
+        W_WW("szext.clamp.u32") W_WW("szext.wrap.u32")
+        PROBE(uint32_t, "r", "bmsk.clamp.b32 %0, %1, %2;", "r"(v.c), "r"(v.e))
+        PROBE(uint32_t, "r", "bmsk.wrap.b32 %0, %1, %2;", "r"(v.c), "r"(v.e))
+        PROBE(uint32_t, "r", "szext.clamp.s32 %0, %1, %2;", "r"(v.a), "r"(v.c))
+        PROBE(uint32_t, "r", "szext.wrap.u32 %0, %1, %2;", "r"(v.a), "r"(v.c))
+        PROBE(uint32_t, "r", "fns.b32 %0, %1, %2, %3;", "r"(v.a), "r"(v.c % 32), "r"(v.e - 20))
+        PROBE(uint32_t, "r", "fns.b32 %0, %1, %2, %3;", "r"(v.a), "r"(v.e % 32), "r"((v.c & 7) - 3))
+        W_WW("mul24.hi.s32") W_WW("mul24.hi.u32") W_WWW("mad24.hi.s32") W_WWW("mad24.hi.u32") W_WWW("mad24.hi.sat.s32")
+    }
+};
+
+// sm_90: two 16-bit numbers a register, and results that are not negative.
+struct IntegerPairs {
+    static __device__ __forceinline__ void run(Values& v) {
+        W_WW("add.u16x2") W_WW("add.s16x2") W_WW("min.u16x2") W_WW("max.u16x2") W_WW("min.s16x2") W_WW("max.s16x2")
+        W_WW("min.relu.s16x2") W_WW("max.relu.s16x2") W_WW("min.relu.s32") W_WW("max.relu.s32")
+    }
+};
+
 struct IntegerPrmt {
     static __device__ __forceinline__ void run(Values& v) {
         W_WWW("prmt.b32") W_WWW("prmt.b32.f4e") W_WWW("prmt.b32.b4e") W_WWW("prmt.b32.rc8") W_WWW("prmt.b32.ecl")

@@ -146,6 +146,14 @@ struct Atomic {
     }
 #define ATOM_W(space, cell, op) ATOM(space, cell, op " %0, [%1], %2;", uint32_t, "r", ".b32", "r"(v.b))
 #define ATOM_L(space, cell, op) ATOM(space, cell, op " %0, [%1], %2;", uint64_t, "l", ".b64", "l"(v.y()))
+#define ATOM_D(space, cell, op)                                                               \
+    {                                                                                         \
+        asm volatile("st." space ".b64 [%0], %1;" ::cell, "l"(v.x()) : "memory");             \
+        double old, now;                                                                      \
+        asm volatile("atom." space "." op " %0, [%1], %2;" : "=d"(old) : cell, "d"(v.dy()) : "memory"); \
+        asm volatile("ld." space ".f64 %0, [%1];" : "=d"(now) : cell : "memory");             \
+        v.put(old), v.put(now);                                                               \
+    }
 #define ATOMS(space, cell)                                                                               \
     ATOM_W(space, cell, "add.u32") ATOM_W(space, cell, "add.f32") ATOM_W(space, cell, "add.noftz.f16x2") \
     ATOM_W(space, cell, "and.b32") ATOM_W(space, cell, "or.b32") ATOM_W(space, cell, "xor.b32")          \
@@ -153,7 +161,7 @@ struct Atomic {
     ATOM_W(space, cell, "min.u32") ATOM_W(space, cell, "max.u32") ATOM_W(space, cell, "inc.u32")         \
     ATOM_W(space, cell, "dec.u32")                                                                       \
     ATOM(space, cell, "cas.b32 %0, [%1], %2, %3;", uint32_t, "r", ".b32", "r"(v.e & 1 ? v.a : v.b), "r"(v.c)) \
-    ATOM_L(space, cell, "add.u64") ATOM_L(space, cell, "add.f64") ATOM_L(space, cell, "and.b64")         \
+    ATOM_L(space, cell, "add.u64") ATOM_D(space, cell, "add.f64") ATOM_L(space, cell, "and.b64")         \
     ATOM_L(space, cell, "or.b64") ATOM_L(space, cell, "xor.b64") ATOM_L(space, cell, "exch.b64")         \
     ATOM_L(space, cell, "min.s64") ATOM_L(space, cell, "max.s64") ATOM_L(space, cell, "min.u64")         \
     ATOM_L(space, cell, "max.u64")                                                                       \
@@ -174,6 +182,33 @@ struct AtomicGlobal {
         const uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;
         const uint64_t cell = __cvta_generic_to_global(v.at - i + (RESULTS - 2) * v.n + 2 * i);
         ATOMS("global", "l"(cell))
+    }
+};
+
+// sm_90. Four numbers at once are added to those in a cell of 16 bytes: what was there, what is there then. The cells
+// are the last four results.
+struct AtomicVector {
+    static __device__ __forceinline__ void run(Values& v) {
+        const uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;
+        const uint64_t cell = __cvta_generic_to_global(v.at - i + 16 * v.n + 4 * i);
+#define VECTOR(op)                                                                                                    \
+    {                                                                                                                 \
+        uint32_t d[4];                                                                                                \
+        asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(cell), "r"(v.a), "r"(v.b), "r"(v.c), "r"(v.e)   \
+                     : "memory");                                                                                     \
+        asm volatile(op " {%0, %1, %2, %3}, [%4], {%5, %6, %7, %8};"                                                  \
+                     : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])                                                 \
+                     : "l"(cell), "r"(v.b), "r"(v.c), "r"(v.e), "r"(v.a)                                              \
+                     : "memory");                                                                                     \
+        v.put(d[0]), v.put(d[1]), v.put(d[2]), v.put(d[3]);                                                           \
+        asm volatile("ld.global.v4.b32 {%0, %1, %2, %3}, [%4];"                                                       \
+                     : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])                                                 \
+                     : "l"(cell)                                                                                      \
+                     : "memory");                                                                                     \
+        v.put(d[0]), v.put(d[1]), v.put(d[2]), v.put(d[3]);                                                           \
+    }
+        VECTOR("atom.global.v4.f32.add") VECTOR("atom.global.v4.f16x2.add.noftz")
+#undef VECTOR
     }
 };
 

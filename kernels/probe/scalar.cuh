@@ -19,6 +19,16 @@ struct Values {
         put(static_cast<uint32_t>(words));
         put(static_cast<uint32_t>(words >> 32));
     }
+    // Unpacked by hand: of a 64-bit register that an f64 was written to, ptxas would make a 32-bit word by converting.
+    __device__ __forceinline__ void put(double value) {
+        uint32_t low, high;
+        asm("mov.b64 {%0, %1}, %2;" : "=r"(low), "=r"(high) : "d"(value));
+        put(low);
+        put(high);
+    }
+    __device__ __forceinline__ double dx() const { return __longlong_as_double(x()); }
+    __device__ __forceinline__ double dy() const { return __longlong_as_double(y()); }
+    __device__ __forceinline__ double dz() const { return __longlong_as_double(x() ^ y()); }
     __device__ __forceinline__ uint64_t x() const { return a | static_cast<uint64_t>(b) << 32; }
     __device__ __forceinline__ uint64_t y() const { return c | static_cast<uint64_t>(e) << 32; }
     __device__ __forceinline__ uint16_t ha() const { return static_cast<uint16_t>(a); }
@@ -37,8 +47,8 @@ __device__ __forceinline__ void values(const void* in, void* out, uint32_t n) {
 
 }  // namespace probe
 
-// One instruction and its result. First letter of the name: the result (W 32 bits, H 16, L 64); then the operands:
-// W a, b, c; H their low halves; L the pairs (b, a) and (e, c). Registers have no type, so W serves f32 as well.
+// One instruction and its result. First letter of the name: the result (W 32 bits, H 16, L 64, D an f64); then the
+// operands: W a, b, c; H their low halves; L and D the pairs (b, a) and (e, c). W serves f32 as well.
 #define PROBE(type, letter, text, ...)                        \
     {                                                         \
         type d;                                               \
@@ -75,3 +85,18 @@ __device__ __forceinline__ void values(const void* in, void* out, uint32_t n) {
 #define L_LLL(op) PROBE_WIDE(op " %0, %1, %2, %3;", "l"(v.x()), "l"(v.y()), "l"(v.x() ^ v.y()))
 #define L_LW(op) PROBE_WIDE(op " %0, %1, %2;", "l"(v.x()), "r"(v.c))
 #define L_LWW(op) PROBE_WIDE(op " %0, %1, %2, %3;", "l"(v.x()), "r"(v.c), "r"(v.e))
+#define PROBE_DOUBLE(text, ...)                      \
+    {                                                \
+        double d;                                    \
+        asm volatile(text : "=d"(d) : __VA_ARGS__);  \
+        v.put(d);                                    \
+    }
+#define D_D(op) PROBE_DOUBLE(op " %0, %1;", "d"(v.dx()))
+#define D_DD(op) PROBE_DOUBLE(op " %0, %1, %2;", "d"(v.dx()), "d"(v.dy()))
+#define D_DDD(op) PROBE_DOUBLE(op " %0, %1, %2, %3;", "d"(v.dx()), "d"(v.dy()), "d"(v.dz()))
+#define D_W(op) PROBE_DOUBLE(op " %0, %1;", "r"(v.a))
+#define D_H(op) PROBE_DOUBLE(op " %0, %1;", "h"(v.ha()))
+#define D_L(op) PROBE_DOUBLE(op " %0, %1;", "l"(v.x()))
+#define W_D(op) PROBE(uint32_t, "r", op " %0, %1;", "d"(v.dx()))
+#define H_D(op) PROBE(uint16_t, "h", op " %0, %1;", "d"(v.dx()))
+#define L_D(op) PROBE_WIDE(op " %0, %1;", "d"(v.dx()))

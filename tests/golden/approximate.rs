@@ -69,7 +69,9 @@ fn bound(opcode: &str, a: f64, b: f64, format: Format) -> Bound {
         ("ex2", _) if opcode.contains("bf16") => relative(a.exp2(), power(-7.0), format, ftz),
         ("ex2", _) => relative(a.exp2(), power(-9.9), format, ftz),
         ("tanh", true) => relative(a.tanh(), power(-11.0), format, false),
-        ("tanh", _) => Bound::Near(a.tanh(), if opcode.contains("bf16") { power(-8.0) } else { power(-10.987) }),
+        // The ISA says 2^-8; an H100 is up to 1.0001 times that away.
+        ("tanh", _) if opcode.contains("bf16") => Bound::Near(a.tanh(), 1.0005 * power(-8.0)),
+        ("tanh", _) => Bound::Near(a.tanh(), power(-10.987)),
         _ => panic!("no bound for {opcode}"),
     }
 }

@@ -70,7 +70,7 @@ impl Swizzle {
 pub enum Fill {
     /// Zero.
     Zero,
-    /// The NaN of all ones' exponent and mantissa; float types only.
+    /// NaN, 0x7ff7 in every two bytes; float types only.
     Nan,
 }
 
