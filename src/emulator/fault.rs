@@ -41,6 +41,8 @@ pub enum FaultKind {
 pub struct Site {
     /// Name of the kernel entry.
     pub kernel: String,
+    /// Name of the device function that the instruction belongs to, if it is one that is called.
+    pub function: Option<String>,
     /// The PTX instruction.
     pub instruction: String,
     /// Its 1-based line in the PTX text.
@@ -53,7 +55,13 @@ pub struct Site {
     pub warp: u32,
     /// Lanes concerned, one bit each.
     pub lanes: u32,
+    /// Where the function was called, the innermost call first: source file (or `PTX`) and line. A call that the compiler
+    /// inlined is told by its innermost place; those on the stack of the first lane follow, in faults.
+    pub callers: Vec<(String, u32)>,
 }
+
+/// Callers that a report lists; of a deep recursion the rest is counted.
+const CALLERS: usize = 8;
 
 /// Why PTX was refused or a kernel was stopped. `Display` is the whole report.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,11 +111,20 @@ pub(crate) fn ranges_text(numbers: impl Iterator<Item = u32>) -> String {
 impl fmt::Display for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\n  in kernel `{}`", self.kernel)?;
+        if let Some(function) = &self.function {
+            write!(f, ", function `{function}`")?;
+        }
         if !self.instruction.is_empty() {
             write!(f, ", instruction `{}` (PTX line {})", self.instruction, self.ptx_line)?;
         }
         if let Some((file, line)) = &self.source {
             write!(f, "\n  at {file}:{line}")?;
+        }
+        for (file, line) in self.callers.iter().take(CALLERS) {
+            write!(f, "\n  called at {file}:{line}")?;
+        }
+        if self.callers.len() > CALLERS {
+            write!(f, "\n  and {} calls more", self.callers.len() - CALLERS)?;
         }
         let [x, y, z] = self.block;
         write!(f, "\n  block ({x}, {y}, {z}), warp {}", self.warp)?;
@@ -149,10 +166,15 @@ mod tests {
             block: [1, 2, 0],
             warp: 4,
             lanes: 1,
+            function: Some("f".into()),
+            callers: (0..9).map(|i| ("k.cu".into(), 20 + i)).collect(),
         }));
         assert_eq!(
             fault.to_string(),
-            "read of 4 bytes at 0x500\n  in kernel `k`, instruction `ld.global.u32 %r1, [%rd1];` (PTX line 12)\n  at k.cu:3\n  block (1, 2, 0), warp 4, lane 0"
+            "read of 4 bytes at 0x500\n  in kernel `k`, function `f`, instruction `ld.global.u32 %r1, [%rd1];` (PTX line 12)\n  \
+             at k.cu:3\n  called at k.cu:20\n  called at k.cu:21\n  called at k.cu:22\n  called at k.cu:23\n  called at \
+             k.cu:24\n  called at k.cu:25\n  called at k.cu:26\n  called at k.cu:27\n  and 1 calls more\n  block (1, 2, 0), \
+             warp 4, lane 0"
         );
     }
 }

@@ -81,7 +81,7 @@
 //! - Asynchronous work lands as late as the PTX ISA allows ([`AsyncOrder::Late`]), so that a missing wait shows in the
 //!   results; also early, or in seeded random order.
 //! - Memory is coherent: orders and scopes of loads, stores and atomics make no difference to results. Cache hints,
-//!   prefetches, `griddepcontrol` and `setmaxnreg` do nothing. `%clock` counts the warp's instructions.
+//!   prefetches, `griddepcontrol` and `setmaxnreg` do nothing. `%clock` counts instructions.
 //! - What a kernel asks of a machine is counted on request ([`LaunchConfig::count`], [`Counters`]): instructions by kind,
 //!   sectors of global memory, bank conflicts, tensor-core products, divergence, by source line. The numbers are exact
 //!   for the PTX and the same in every run; what they leave out stands at [`Counters`].

@@ -126,7 +126,16 @@ mod tests {
     fn site(line: u32) -> Site {
         let source = Some(("k.cu".into(), line));
         let (kernel, instruction) = ("k".into(), "st.shared.u32 [%r1], %r2;".into());
-        Site { kernel, instruction, ptx_line: 10 * line, source, block: [1, 0, 0], warp: 2, lanes: 0b110 }
+        Site {
+            kernel,
+            instruction,
+            ptx_line: 10 * line,
+            source,
+            block: [1, 0, 0],
+            warp: 2,
+            lanes: 0b110,
+            ..Site::default()
+        }
     }
 
     fn report(kind: ReportKind, line: u32, other: Option<u32>) -> Report {

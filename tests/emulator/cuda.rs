@@ -213,6 +213,8 @@ fn assertions_and_traps_stop_a_kernel() {
     {
         assert!(text.contains(part), "{part} is not in {text}");
     }
+    // The function, and who called it.
+    assert!(text.contains("function `_Z5checkPKfi`") && text.contains("called at print.cu:15"), "{text}");
     let fault = p.try_run("stopped", LaunchConfig::linear(1, 64), Params::default().and(40i32)).unwrap_err();
     assert_eq!((fault.kind, fault.site.map(|site| (site.warp, site.lanes))), (FaultKind::Trap, Some((1, 1 << 8))));
 }

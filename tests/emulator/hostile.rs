@@ -179,7 +179,25 @@ const FORMS: &[&str] = &[
     "brx.idx R, T",
     "exit",
     "trap",
+    "call (R), add, (R, I)",
+    "call (R), down, (R)",
+    "call (R), D, (R, R)",
+    "call D, (R, D, H)",
+    "call print, (D)",
+    "call (R), vprintf, (D, D)",
+    "call __assertfail, (D, D, R, D, 1)",
+    "mov.u64 D, add",
+    "mov.u64 D, down",
+    "mov.u64 D, text",
+    "ret",
 ];
+
+/// Functions for programs to call.
+const FUNCTIONS: &str = ".global .b8 text[8] = {37, 115, 37, 100, 37, 103, 10};\n\
+    .func (.reg .b32 s) add(.reg .b32 a, .reg .b32 b) { add.u32 s, a, b; }\n\
+    .func (.param .b32 r) down(.param .b32 n) { .reg .b32 x; .reg .pred p; .local .b32 own; ld.param.u32 x, [n]; setp.eq.u32 p, x, 0; @p ret; \
+    sub.u32 x, x, 1; st.local.u32 [own], x; bar.warp.sync -1; call (x), down, (x); ld.local.u32 x, [own]; st.param.b32 [r], x; }\n\
+    .func print(.param .b64 d) { .reg .b64 f, v0; .reg .b32 r; mov.u64 f, text; ld.param.u64 v0, [d]; call (r), vprintf, (f, v0); }\n";
 
 /// Constants that are near some end.
 const CONSTANTS: [i64; 20] =
@@ -241,7 +259,7 @@ impl Random {
     /// A kernel: registers with ends of ranges, lane numbers and good addresses, then anything.
     fn program(&mut self) -> String {
         let mut ptx = format!(
-            "{HEAD}.const .align 4 .b8 table[64];\n.visible .entry k(.param .u64 out, .param .align 64 .b8 map[128])\n{{\n\
+            "{HEAD}{FUNCTIONS}.const .align 4 .b8 table[64];\n.visible .entry k(.param .u64 out, .param .align 64 .b8 map[128])\n{{\n\
              .reg .b32 %r<8>; .reg .b64 %d<8>; .reg .f32 %f<4>; .reg .f64 %g<2>; .reg .b16 %h<4>; .reg .pred %p<4>;\n\
              .shared .align 128 .b8 buf[1024]; .local .align 16 .b8 own[64];\n\
              ld.param.u64 %d6, [out]; mov.u32 %r0, %tid.x; mov.u32 %r7, buf; mul.wide.u32 %d7, %r0, 16; add.u64 %d7, %d7, %d6;\n\

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 /// The address of the first function; the others follow 16 bytes apart. It is no address of memory.
 const FIRST_ADDRESS: u64 = 0x1_0000;
 /// Statements of functions that the entries of one text may have in all, each counted once an entry.
-const MAX_COPIED: usize = 1 << 22;
+const MAX_COPIED: usize = 1 << 21;
 
 /// What a function, or an entry, refers to.
 #[derive(Default)]

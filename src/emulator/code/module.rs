@@ -159,7 +159,11 @@ impl Module {
                 && matches!(declared.space, VariableSpace::Global | VariableSpace::Const)
             {
                 initial.push((declared, self.variables.len()));
-                inner.insert((declared.ptx_line, declared.name), self.variable(declared)?);
+                let symbol = self.variable(declared)?;
+                if inner.insert((declared.ptx_line, declared.name), symbol).is_some() {
+                    let message = "two variables of this name on one line are not supported";
+                    return Err(ParseError::at(declared.ptx_line, declared.name, message));
+                }
             }
         }
         for (declared, at) in initial {

@@ -11,6 +11,9 @@ use super::interpret::Flow;
 use super::run::Run;
 use super::warp::{Fragment, State};
 
+/// Deepest nesting of calls: functions that do not recurse need no stack, but each call is noted.
+const MAX_DEPTH: usize = 1 << 14;
+
 /// Calls of the same depth, by lane.
 #[derive(Clone, Copy)]
 struct Row {
@@ -114,6 +117,10 @@ impl Run<'_> {
         let from = self.caller_base(op);
         for lane in lanes(entering) {
             let depth = self.warp.calls.depth[lane] as usize;
+            if depth >= MAX_DEPTH {
+                let text = format!("stack overflow: `{}` is called {MAX_DEPTH} calls deep", routine.name);
+                return Err(self.fault(FaultKind::StackOverflow, text, 1 << lane));
+            }
             if depth >= self.warp.calls.rows.len() {
                 self.warp.calls.rows.push(Row { pc: [0; 32], top: [0; 32], pointer: [0; 32] });
             }
@@ -138,6 +145,19 @@ impl Run<'_> {
             self.warp.calls.depth[lane] += 1;
         }
         Ok(self.scatter(routine.start, entering, again))
+    }
+
+    /// Where a lane's calls were made, the innermost first.
+    pub(super) fn callers(&self, lane: usize) -> impl Iterator<Item = (String, u32)> {
+        let Calls { rows, depth, .. } = &self.warp.calls;
+        let code = self.launch.code;
+        rows.iter().take(depth[lane & 31] as usize).rev().filter_map(move |row| {
+            let at = code.lines.get(code.insts.get(row.pc[lane & 31] as usize)?.at as usize)?;
+            Some(match at.file.and_then(|file| code.files.get(file as usize)) {
+                Some(file) => (file.clone(), at.line),
+                None => ("PTX".to_string(), at.ptx_line),
+            })
+        })
     }
 
     /// The end of a function: lanes that were called from the same place go back there together.

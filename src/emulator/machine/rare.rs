@@ -226,6 +226,9 @@ impl Run<'_> {
             x + u64::from(launch.grid[0]) * (y + u64::from(launch.grid[1]) * z)
         };
         let multiprocessors = launch.arch.multiprocessors();
+        // Time is the number of instructions run when the warp's turn began, and of times that it has asked.
+        let time = self.tally.warp_instructions + self.warp.clocks;
+        self.warp.clocks += 1;
         let one = |i: usize| -> u64 {
             u64::from(match s {
                 Special::Tid(0) => thread(i) % bx,
@@ -248,11 +251,10 @@ impl Run<'_> {
                 Special::LanemaskLe => u32::MAX >> (31 - i),
                 Special::LanemaskGt => (u32::MAX - 1) << i,
                 Special::LanemaskGe => u32::MAX << i,
-                // Time is the number of instructions that the warp has run.
-                Special::Clock | Special::GlobaltimerLo => self.tally.warp_instructions as u32,
-                Special::ClockHi => (self.tally.warp_instructions >> 32) as u32,
+                Special::Clock | Special::GlobaltimerLo => time as u32,
+                Special::ClockHi => (time >> 32) as u32,
                 Special::Zero => 0,
-                Special::Clock64 | Special::Globaltimer => return self.tally.warp_instructions,
+                Special::Clock64 | Special::Globaltimer => return time,
                 Special::DynamicSmemSize => launch.dynamic_shared,
                 Special::TotalSmemSize => launch.total_shared,
             })

@@ -111,7 +111,11 @@ impl Run<'_> {
     #[cold]
     pub fn fault(&self, kind: FaultKind, message: String, lanes: u32) -> Fault {
         let mut fault = Fault::new(kind, message);
-        fault.site = Some(Box::new(site(self.launch.code, self.pc, self.cta.index, self.warp.index, lanes)));
+        let mut site = site(self.launch.code, self.pc, self.cta.index, self.warp.index, lanes);
+        if lanes != 0 {
+            site.callers.extend(self.callers(lanes.trailing_zeros() as usize));
+        }
+        fault.site = Some(Box::new(site));
         fault
     }
 
@@ -133,6 +137,10 @@ pub(super) fn state_bytes(code: &Code, threads: u32, shared: u32, local_bytes: u
 /// Where a warp stands.
 pub(crate) fn site(code: &Code, pc: u32, block: [u32; 3], warp: u32, lanes: u32) -> Site {
     let at = code.insts.get(pc as usize).and_then(|inst| code.lines.get(inst.at as usize));
+    // Functions stand one after the other, and the entry behind them.
+    let inside = code.functions.iter().rfind(|function| function.start <= pc && pc < code.start);
+    let inlined =
+        at.and_then(|at| at.caller).and_then(|(file, line)| Some((code.files.get(file as usize)?.clone(), line)));
     Site {
         kernel: code.name.clone(),
         instruction: at.map_or(String::new(), |at| at.text.clone()),
@@ -141,5 +149,7 @@ pub(crate) fn site(code: &Code, pc: u32, block: [u32; 3], warp: u32, lanes: u32)
         block,
         warp,
         lanes,
+        function: inside.map(|function| function.name.clone()),
+        callers: inlined.into_iter().collect(),
     }
 }

@@ -73,6 +73,8 @@ pub(crate) struct Warp {
     pub groups: Option<Box<Groups>>,
     /// Warp instructions executed.
     pub steps: u64,
+    /// Special registers read, by which its clock goes on within a turn.
+    pub clocks: u64,
 }
 
 impl Warp {
@@ -102,7 +104,7 @@ impl Warp {
         self.fragments.push(Fragment { pc: code.start, mask: lanes, state: State::Ready, tired: false });
         self.copies = CpAsyncQueue::default();
         self.products = WgmmaQueue::default();
-        (self.cluster_arrived, self.polls, self.spins, self.steps) = (0, 0, 0, 0);
+        (self.cluster_arrived, self.polls, self.spins, self.steps, self.clocks) = (0, 0, 0, 0, 0);
         (self.outside, self.tested, self.groups) = (false, None, None);
     }
 

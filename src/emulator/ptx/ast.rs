@@ -68,8 +68,10 @@ pub struct Variable<'a> {
     pub space: VariableSpace,
     /// Alignment in bytes, a power of two.
     pub align: u32,
-    /// Bytes of one element.
+    /// Bytes of one element, or of one part of a vector.
     pub element: u32,
+    /// Parts of a vector; 1 for a scalar.
+    pub vector: u32,
     /// Bytes in all; `None` for an array of unknown size.
     pub bytes: Option<u64>,
     /// Leading elements that have a value; the rest is zero.

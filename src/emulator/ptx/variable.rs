@@ -5,6 +5,9 @@ use super::ast::{Init, Statement, Variable, VariableSpace};
 use super::lexer::Kind;
 use super::parser::Parser;
 
+/// Initial values of a variable at most.
+const MAX_FILLED: usize = 1 << 24;
+
 /// Bits of a type name; predicates count as one bit.
 fn type_bits(dot: &str) -> Option<u8> {
     Some(match dot {
@@ -75,10 +78,10 @@ impl<'a> Parser<'a, '_> {
         add: &mut dyn FnMut(Variable<'a>),
     ) -> Result<(), ParseError> {
         let first = self.variable(space, external)?;
-        let (align, element) = (first.align, first.element);
+        let shape = (first.align, first.element, first.vector);
         add(first);
         while self.eat(b',') {
-            add(self.declarator(space, external, align, element)?);
+            add(self.declarator(space, external, shape)?);
         }
         self.expect(b';')
     }
@@ -132,20 +135,22 @@ impl<'a> Parser<'a, '_> {
         if bits < 8 || vector != 1 && space == VariableSpace::Param {
             return Err(self.error("not the type of a variable before this"));
         }
-        let element = u32::from(bits / 8) * vector;
-        self.declarator(space, external, align.max(if align == 0 { element } else { 1 }), element)
+        let element = u32::from(bits / 8);
+        let align = if align == 0 { element * vector } else { align };
+        self.declarator(space, external, (align, element, vector))
     }
 
     fn declarator(
         &mut self,
         space: VariableSpace,
         external: bool,
-        align: u32,
-        element: u32,
+        (align, element, vector): (u32, u32, u32),
     ) -> Result<Variable<'a>, ParseError> {
         let ptx_line = self.line();
         let name = self.word()?;
-        let mut bytes = Some(u64::from(element));
+        let mut bytes = Some(u64::from(element * vector));
+        // Elements of one entry of each dimension, the vector as the last.
+        let mut extents = vec![];
         while self.eat(b'[') {
             if self.eat(b']') {
                 bytes = None;
@@ -153,6 +158,7 @@ impl<'a> Parser<'a, '_> {
             }
             let error = self.error("the array is too large");
             let extent = self.int()?;
+            extents.push(extent);
             if let Some(so_far) = bytes {
                 bytes = Some(so_far.checked_mul(extent).filter(|&bytes| bytes <= 1 << 40).ok_or(error)?);
             }
@@ -164,13 +170,11 @@ impl<'a> Parser<'a, '_> {
                 return Err(self.error("only .global and .const variables have initial values"));
             }
             if self.eat(b'{') {
-                loop {
-                    init.push(self.initial(element)?);
-                    if !self.eat(b',') {
-                        break;
-                    }
+                if vector > 1 {
+                    extents.push(u64::from(vector));
                 }
-                self.expect(b'}')?;
+                let first = usize::from(bytes.is_some() && !extents.is_empty());
+                self.initial_list(element, extents.get(first..).unwrap_or_default(), &mut init)?;
             } else {
                 init.push(self.initial(element)?);
             }
@@ -184,7 +188,34 @@ impl<'a> Parser<'a, '_> {
                 ));
             }
         }
-        Ok(Variable { name, space, align, element, bytes, init, external, ptx_line })
+        Ok(Variable { name, space, align, element, vector, bytes, init, external, ptx_line })
+    }
+
+    /// The values of a list, up to its `}`. A list within the list fills an entry of the dimension, the rest with zeros.
+    fn initial_list(&mut self, element: u32, inner: &[u64], out: &mut Vec<Init<'a>>) -> Result<(), ParseError> {
+        loop {
+            let error = self.error("the list has more values than its dimension");
+            if self.eat(b'{') {
+                let Some((_, rest)) = inner.split_first() else { return Err(error) };
+                let start = out.len();
+                self.initial_list(element, rest, out)?;
+                let entry = inner.iter().fold(1, |all: u64, n| all.saturating_mul(*n));
+                match usize::try_from(entry) {
+                    Ok(entry) if entry <= MAX_FILLED && out.len() - start <= entry => {
+                        out.resize(start + entry, Init::Bits(0));
+                    }
+                    _ => return Err(error),
+                }
+            } else {
+                out.push(self.initial(element)?);
+            }
+            if out.len() > MAX_FILLED {
+                return Err(self.error("too many initial values"));
+            }
+            if !self.eat(b',') {
+                return self.expect(b'}');
+            }
+        }
     }
 
     fn initial(&mut self, element: u32) -> Result<Init<'a>, ParseError> {
