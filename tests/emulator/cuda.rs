@@ -2,7 +2,7 @@
 
 use super::harness::options;
 use bytemuck::{Pod, Zeroable};
-use halfbyte::emulator::{Arch, Counters, Fault, FaultKind, LaunchConfig, Machine, Module};
+use halfbyte::emulator::{Arch, Counters, Fault, FaultKind, LaunchConfig, Machine, MachineOptions, Module};
 use std::fmt::Debug;
 
 /// A program on a machine.
@@ -33,7 +33,9 @@ impl Program {
         let path = format!("{}/tests/data/ptx/{name}.ptx", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
         let module = Module::parse(&text).unwrap_or_else(|fault| panic!("{name}: {fault}"));
-        Program { machine: Machine::with(options(Arch::Sm80, 2, None)), module }
+        // Checked, but for the long ones: nothing is wrong with these programs.
+        let options = MachineOptions { checked: name != "math", ..options(Arch::Sm90a, 2, None) };
+        Program { machine: Machine::with(options), module }
     }
 
     pub fn put<T: Pod>(&self, values: &[T]) -> u64 {
@@ -53,7 +55,9 @@ impl Program {
     }
 
     pub fn run(&self, entry: &str, config: LaunchConfig, params: Params) {
-        self.try_run(entry, config, params).unwrap_or_else(|fault| panic!("{entry}: {fault}"));
+        let counters = self.try_run(entry, config, params).unwrap_or_else(|fault| panic!("{entry}: {fault}"));
+        let reports: Vec<String> = counters.reports.iter().map(|report| report.to_string()).collect();
+        assert!(reports.is_empty(), "{entry}: {}", reports.join("\n"));
     }
 }
 

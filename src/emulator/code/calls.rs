@@ -8,6 +8,7 @@
 
 use super::super::ptx::ParseError;
 use super::super::ptx::ast::{Function, Init, Operand, Source, Statement};
+use super::decode::is_built_in;
 use std::cell::Cell;
 use std::collections::HashMap;
 
@@ -108,7 +109,8 @@ impl<'a> Functions<'a> {
             if let Some(call) = &instruction.call {
                 match self.find(call.target) {
                     Some(index) => uses.calls.push(index),
-                    // A name that is not declared is an error that the decoder tells.
+                    None if is_built_in(call.target) => {}
+                    // A register, mostly; a name that is not declared is an error that the decoder tells.
                     None => uses.indirect = true,
                 }
             }

@@ -14,6 +14,7 @@ mod operand;
 mod tensor;
 mod warp;
 
+pub(super) use call::is_built_in;
 pub(super) use context::{Context, Entry, Unit};
 
 use std::collections::HashMap;

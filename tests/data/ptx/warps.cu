@@ -73,7 +73,7 @@ extern "C" __global__ void atomics(Cells* cells, unsigned* order) {
     atomicOr(&cells->any, 1u << (t & 31));
     atomicXor(&cells->flip, t * 2654435761u);
     order[atomicExch(&cells->swap, t + 1)] = 1;
-    unsigned old = cells->cas, seen;
+    unsigned old = atomicAdd(&cells->cas, 0), seen;
     do {
         seen = old;
         old = atomicCAS(&cells->cas, seen, seen + (seen & 1 ? 3 : 1));
@@ -86,7 +86,7 @@ extern "C" __global__ void atomics(Cells* cells, unsigned* order) {
     atomicAdd(&cells->halves, __floats2half2_rn(1.0f, 0.5f));
     atomicAdd(&cells->pairs, __floats2bfloat162_rn(1.0f, -1.0f));
     atomicAdd(&cells->half, __float2half(0.125f));
-    unsigned short now = cells->word, before;
+    unsigned short now = atomicCAS(&cells->word, (unsigned short)0, (unsigned short)0), before;
     do {
         before = now;
         now = atomicCAS(&cells->word, before, (unsigned short)(before + 3));

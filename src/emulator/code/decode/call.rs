@@ -10,6 +10,11 @@ use super::context::Context;
 const BUILT_IN: [(&str, CallTarget, &[u32], &[u32]); 2] =
     [("vprintf", CallTarget::Printf, &[8, 8], &[4]), ("__assertfail", CallTarget::Assert, &[8, 8, 4, 8, 8], &[])];
 
+/// Whether the emulator has a function itself.
+pub fn is_built_in(name: &str) -> bool {
+    BUILT_IN.iter().any(|(built_in, ..)| *built_in == name)
+}
+
 /// Arguments and results that a call must have, in bytes.
 struct Signature {
     params: Vec<u32>,
