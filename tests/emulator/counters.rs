@@ -2,6 +2,7 @@
 
 use super::control::words;
 use halfbyte::emulator::{Arch, Count, Counters, Kind, LaunchConfig, Machine, Module};
+use halfbyte::layout::banks::wavefronts;
 
 use super::harness::{HEAD, options};
 
@@ -113,4 +114,43 @@ fn lines_name_the_call_that_they_are_part_of() {
     assert_eq!((&row["count"]["lanes"], &json["blocks"]), (&32.into(), &1.into()));
     let text = counters.to_string();
     assert!(text.contains("tools.cuh:7 from k.cu:42") && text.ends_with("in all\n"), "{text}");
+}
+
+/// Patterns that people write and random ones, each against the model of the banks in `layout`, which is written apart.
+#[test]
+fn wavefronts_agree_with_the_model_of_the_banks() {
+    let widths = [(4u64, "u32 %r3"), (8, "v2.u32 {%r3, %r4}"), (16, "v4.u32 {%r3, %r4, %r5, %r6}")];
+    for (width, load) in widths {
+        let mut state = 7 + width;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state >> 33
+        };
+        let slots = 16384 / width;
+        let mut patterns: Vec<[u64; 32]> =
+            (0..40).map(|step| std::array::from_fn(|i| i as u64 * step % slots)).collect();
+        patterns.extend((0..5).map(|shift| std::array::from_fn(|i| (i as u64 ^ (i as u64 >> shift)) % slots)));
+        // Few places, so that lanes share words, and many.
+        patterns.extend((0..200).map(|n| std::array::from_fn(|_| random() % [8, 64, slots][n % 3])));
+        let mut sums = [0u64; 2];
+        for pattern in &patterns {
+            let addresses: Vec<Option<u64>> = pattern.iter().map(|slot| Some(slot * width)).collect();
+            sums[0] += u64::from(wavefronts(&addresses, width).unwrap().actual);
+            // Every lane takes part, so each quarter, half or whole warp needs one pass at least.
+            sums[1] += 32 * width / 128;
+        }
+        let ptx = format!(
+            "{HEAD}.visible .entry k(.param .u64 in) {{ .reg .b64 %d<4>; .reg .b32 %r<9>; .shared .align 16 .b8 buf[16384];\n\
+             ld.param.u64 %d0, [in]; mov.u32 %r0, %tid.x; mov.u32 %r1, %ctaid.x; mad.lo.u32 %r1, %r1, 32, %r0; mul.wide.u32 %d1, %r1, 4; add.u64 %d1, %d0, %d1; ld.global.u32 %r1, [%d1]; mov.u32 %r2, buf; add.u32 %r2, %r2, %r1; ld.shared.{load}, [%r2]; ret; }}"
+        );
+        let module = Module::parse(&ptx).unwrap_or_else(|fault| panic!("{fault}"));
+        let machine = Machine::with(options(Arch::Sm80, 2, None));
+        let words: Vec<u8> = patterns.iter().flatten().flat_map(|slot| ((slot * width) as u32).to_le_bytes()).collect();
+        let at = machine.alloc(words.len(), "addresses").unwrap();
+        machine.write(at, &words).unwrap();
+        let counters = machine.launch(&module, "k", &counted(patterns.len() as u32, 32), &at.to_le_bytes()).unwrap();
+        let count = of(&counters, "ld.shared");
+        assert_eq!([count.wavefronts, count.wavefronts_ideal], sums, "{width} bytes");
+        assert!(count.conflicts() > 100, "patterns with conflicts are among them");
+    }
 }
