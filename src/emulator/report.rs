@@ -24,9 +24,9 @@ pub enum ReportKind {
     OutsideOperand,
     /// Generic writes that the asynchronous proxy reads with no proxy fence between, or the other way round.
     ProxyFence,
-    /// Wrong use of asynchronous groups: copies or products that nobody waits for, waits for groups never made.
+    /// Asynchronous copies or products that nobody has waited for when the thread or the block exits.
     AsyncGroup,
-    /// Wrong use of a barrier, an mbarrier or a warp's collective that has no other effect here.
+    /// Wrong use of an mbarrier or a warp's collective that has no other effect here.
     Barrier,
 }
 

@@ -208,10 +208,16 @@ fn aligned_instructions_need_the_whole_warp() {
 
 #[test]
 fn barriers_and_mbarriers_used_wrongly_stop_the_kernel() {
-    let table: [(&str, u32, FaultKind, &str); 16] = [
+    let table: [(&str, u32, FaultKind, &str); 17] = [
         ("bar.sync 1, 33;", 64, FaultKind::Barrier, "thread count 33 is not a multiple of 32"),
         ("bar.sync 1, 0;", 64, FaultKind::Barrier, "thread count 0"),
         ("bar.sync 1, 96;", 64, FaultKind::Barrier, "thread count 96 is not a multiple of 32 within the block's 64"),
+        (
+            "setp.lt.u32 %p2, %r0, 32; @%p2 bar.red.popc.u32 %r5, 0, %p1; @!%p2 bar.sync 0;",
+            64,
+            FaultKind::Barrier,
+            "this one asks for no reduction, earlier ones for the reduction Popc",
+        ),
         ("mov.u32 %r5, 16; bar.sync %r5;", 32, FaultKind::Barrier, "there are barriers 0 to 15"),
         (
             "setp.lt.u32 %p2, %r0, 32; @%p2 bar.sync 1, 64; @!%p2 bar.sync 1, 96;",

@@ -292,7 +292,8 @@ fn mutant(edit: impl Fn(&str) -> String) -> String {
     let end = start + module.ptx[start..].find("\n}").unwrap();
     let text = [&module.ptx[..start], &edit(&module.ptx[start..end]), &module.ptx[end..]].concat();
     let mut bench = Bench::new(arch);
-    bench.modules.insert(source, Module::parse(&text).unwrap_or_else(|e| panic!("{e}")));
+    let changed = Module::parse(&text).unwrap_or_else(|e| panic!("{e}"));
+    bench.modules.insert((source, module.target), changed);
     let now = Budget::of(&case.check(&bench, true));
     committed()[&name].differences(&now).join("\n")
 }

@@ -5,12 +5,23 @@ use std::cell::Cell;
 use std::sync::LazyLock;
 
 use halfbyte::device::Device;
-use halfbyte::emulator::Arch;
+use halfbyte::emulator::{Arch, Machine, MachineOptions};
+
+/// True when all kernels are to run in checked mode wherever a test does not care: `HALFBYTE_TEST_CHECKED=1`.
+pub fn checked() -> bool {
+    static CHECKED: LazyLock<bool> =
+        LazyLock::new(|| std::env::var("HALFBYTE_TEST_CHECKED").is_ok_and(|value| value == "1"));
+    *CHECKED
+}
+
+fn emulator(arch: Arch) -> Device {
+    Device::emulator_with(Machine::with(MachineOptions { checked: checked(), ..MachineOptions::new(arch) }))
+}
 
 /// An emulator of every architecture, and the GPU if there is one. The same devices on every call.
 pub fn devices() -> Vec<Device> {
     static EMULATORS: LazyLock<Vec<Device>> =
-        LazyLock::new(|| [Arch::Sm80, Arch::Sm89, Arch::Sm90a].map(Device::emulator).to_vec());
+        LazyLock::new(|| [Arch::Sm80, Arch::Sm89, Arch::Sm90a].map(emulator).to_vec());
     EMULATORS.iter().cloned().chain(gpu()).collect()
 }
 

@@ -14,14 +14,23 @@ pub(crate) struct Barrier {
     pub count: u32,
     /// Reductions over the arrived: and, or, how many.
     reduced: (bool, bool, u32),
+    /// The reduction that the arrived asked for.
+    red: Option<BarRed>,
 }
 
 impl Barrier {
-    /// Counts arrivals. All arrivals of one phase must name the same count.
-    pub fn arrive(&mut self, threads: u32, count: u32) -> Result<(), String> {
+    /// Counts arrivals. All arrivals of one phase must name the same count and the same reduction, or none.
+    pub fn arrive(&mut self, threads: u32, count: u32, red: Option<BarRed>) -> Result<(), String> {
         if self.arrived == 0 {
-            self.count = count;
+            (self.count, self.red) = (count, red);
             self.reduced = (true, false, 0);
+        } else if self.red != red {
+            let text = |red: Option<BarRed>| red.map_or("no reduction".into(), |red| format!("the reduction {red:?}"));
+            return Err(format!(
+                "arrivals that disagree: this one asks for {}, earlier ones for {}",
+                text(red),
+                text(self.red)
+            ));
         } else if self.count != count {
             let text = |count| if count == 0 { "all threads".to_string() } else { format!("{count} threads") };
             return Err(format!(

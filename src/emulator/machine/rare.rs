@@ -2,7 +2,7 @@
 //! the way to warp-wide, atomic, tensor and asynchronous ones.
 
 use super::super::fault::{Fault, FaultKind};
-use super::super::ir::{Op, Reg, Space, Special};
+use super::super::ir::{BarRed, Op, Reg, Space, Special};
 use super::alu;
 use super::interpret::Flow;
 use super::memory::{LOCAL_WINDOW, PARAM_WINDOW, SHARED_WINDOW, WINDOW};
@@ -75,7 +75,7 @@ impl Run<'_> {
                     Ok(operands) => operands,
                     Err(wait) => return Ok(wait),
                 };
-                self.arrive(id, count, active)?;
+                self.arrive(id, count, active, Some(op))?;
                 let lanes = self.lanes_of(p);
                 self.cta.barriers[usize::from(id)].reduce(active, lanes);
                 return Ok(Flow::Wait(active, State::Barrier { id, red: Some((op, d32, dp)) }));
@@ -170,12 +170,12 @@ impl Run<'_> {
         Ok(Ok((id as u8, threads)))
     }
 
-    fn arrive(&mut self, id: u8, count: u32, active: u32) -> Result<(), Fault> {
+    fn arrive(&mut self, id: u8, count: u32, active: u32, red: Option<BarRed>) -> Result<(), Fault> {
         // With a thread count whole warps are counted, also those that have fewer threads.
         let together = active == self.warp.live;
         let threads = if count != 0 && together { 32 } else { active.count_ones() };
         self.cta.barrier_moved = true;
-        let arrived = self.cta.barriers[usize::from(id)].arrive(threads, count);
+        let arrived = self.cta.barriers[usize::from(id)].arrive(threads, count, red);
         arrived.map_err(|text| self.fault(FaultKind::Barrier, format!("barrier {id}: {text}"), active))
     }
 
@@ -191,7 +191,7 @@ impl Run<'_> {
             Ok(operands) => operands,
             Err(wait) => return Ok(wait),
         };
-        self.arrive(id, count, active)?;
+        self.arrive(id, count, active, None)?;
         Ok(if arrive { Flow::Next } else { Flow::Wait(active, State::Barrier { id, red: None }) })
     }
 
