@@ -4,7 +4,7 @@ use halfbyte::kernels::instructions;
 use halfbyte::op::{Golden, Probe};
 use std::fmt::Write;
 
-use super::kind::Kind;
+use super::kind::{DEPARTURES, Kind};
 
 /// Where the table begins.
 pub const BEGIN: &str = "<!-- the table: written by the test `the_table_is_true` -->\n";
@@ -40,6 +40,10 @@ pub fn table(probes: &[Probe], golden: &[(String, Golden)]) -> String {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "| `{stem}` | {} | `{name}` | {kind} | {seen} |", forms.join(" "));
         }
+    }
+    text.push_str("\nWhere machine code departs from the PTX ISA, which the emulator follows:\n\n");
+    for (opcode, what) in DEPARTURES {
+        let _ = writeln!(text, "- `{opcode}`: {what}.");
     }
     text
 }

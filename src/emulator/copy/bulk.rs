@@ -13,7 +13,7 @@ use crate::emulator::ir::Space;
 
 use super::problem::{Problem, shared_range};
 use super::swizzle::swizzled;
-use super::tensor_map::{Fill, Swizzle, TensorMap, TensorMapDtype};
+use super::tensor_map::{Fill, Swizzle, TensorMap};
 use super::{GlobalMemory, mbarrier};
 
 #[derive(Clone, Debug)]

@@ -17,7 +17,12 @@ pub(crate) fn fast(to: Ty, from: Ty, mods: Mods, a: &L32) -> Option<L32> {
     let f = |x: u32| f32::from_bits(x);
     Some(match (to, from) {
         (Ty::F32, Ty::F16) if !mods.sat => map1(a, |x| nan_kept(f16_to_f32(x & 0xFFFF))),
-        (Ty::F32, Ty::BF16) if !mods.sat => map1(a, |x| nan_kept(x << 16)),
+        // A shift, whatever the number: NaN too keeps its bits.
+        (Ty::F32, Ty::BF16) if !mods.sat => map1(a, |x| x << 16),
+        // NaN is cut off, not rounded.
+        (Ty::TF32, Ty::F32) if mods.round == Round::NearestAway && !mods.sat => {
+            map1(a, |x| if f(x).is_nan() { x } else { x + 0x1000 } & !0x1FFF)
+        }
         (Ty::F16, Ty::F32) if nearest && !mods.sat => map1(a, f32_to_f16),
         (Ty::BF16, Ty::F32) if nearest && !mods.sat => map1(a, f32_to_bf16),
         (Ty::F32, Ty::S32) if nearest && !mods.sat => map1(a, |x| (x as i32 as f32).to_bits()),
@@ -109,7 +114,8 @@ fn one(to: Ty, from: Ty, mods: Mods, x: u64) -> Option<u64> {
     let (least, most) =
         if signed { (-(1i128 << (bits - 1)), (1i128 << (bits - 1)) - 1) } else { (0, (1i128 << bits) - 1) };
     let whole = match value {
-        // Floats always clamp; NaN becomes 0.
+        // Floats always clamp. NaN becomes 0, or the highest bit where an f64 or a 64-bit integer takes part.
+        Value::Float(v) if v.is_nan() && (bits == 64 || from == Ty::F64) => 1i128 << (bits - 1),
         Value::Float(v) => (integral(v, mods.round) as i128).clamp(least, most),
         Value::Integer(v) if mods.sat => v.clamp(least, most),
         Value::Integer(v) => v,

@@ -62,13 +62,19 @@ fn finish(mods: Mods, x: u32) -> u32 {
     if mods.sat { saturate(x) } else { x }
 }
 
+/// A number with `flip` exclusive-or'ed; any NaN becomes the canonical one: the hardware negates by an addition.
+#[inline(always)]
+fn canonical(x: u32, flip: u32) -> u32 {
+    if x & 0x7FFF_FFFF > 0x7F80_0000 { NAN } else { x ^ flip }
+}
+
 /// `d = f(a)` of f32.
 #[inline(always)]
 pub(crate) fn unary(op: Unary, mods: Mods, a: &L32) -> Option<L32> {
     Some(match op {
         Unary::Mov => *a,
-        Unary::Neg => map1(a, |x| flush_if(mods.ftz, x) ^ 0x8000_0000),
-        Unary::Abs => map1(a, |x| flush_if(mods.ftz, x) & 0x7FFF_FFFF),
+        Unary::Neg => map1(a, |x| canonical(flush_if(mods.ftz, x), 0x8000_0000)),
+        Unary::Abs => map1(a, |x| canonical(flush_if(mods.ftz, x) & 0x7FFF_FFFF, 0)),
         _ => {
             let g: fn(Mods, u32) -> u32 = match op {
                 Unary::Sqrt => |m, x| exact1(m, x, round::sqrt_odd(f64::from(f(x)))),

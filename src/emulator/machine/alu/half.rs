@@ -109,8 +109,13 @@ pub(crate) fn unary(f: Unary, ty: Ty, mods: Mods, a: &L32) -> Option<L32> {
     let (format, packed) = format(ty)?;
     let g: fn(f64) -> f64 = match f {
         Unary::Mov => return Some(*a),
-        Unary::Neg => return Some(map1(a, |x| halves1(packed, x, |h| flush(format, mods.ftz, h) ^ 0x8000))),
-        Unary::Abs => return Some(map1(a, |x| halves1(packed, x, |h| flush(format, mods.ftz, h) & 0x7FFF))),
+        // Any NaN becomes the canonical one, as when the hardware adds.
+        Unary::Neg | Unary::Abs => {
+            let (clear, flip) = if f == Unary::Neg { (0xFFFF, 0x8000) } else { (0x7FFF, 0) };
+            let nan = |h: u32| u64::from(h & 0x7FFF) > format.infinity();
+            let one = |h: u32| if nan(h) { 0x7FFF } else { flush(format, mods.ftz, h) & clear ^ flip };
+            return Some(map1(a, |x| halves1(packed, x, one)));
+        }
         Unary::Ex2 => approx::exp2,
         Unary::Tanh => approx::tanh,
         _ => return None,

@@ -286,13 +286,12 @@ fn bfe(x: u32, p: u32, n: u32, signed: bool) -> u32 {
 /// `bfi`: the low `n` bits of `a` put into `b` at bit `p`.
 #[inline(always)]
 pub(crate) fn bfi(a: u32, b: u32, p: u32, n: u32) -> u32 {
-    bfi64(u64::from(a), u64::from(b), p, n) as u32
+    bfi64(u64::from(a), u64::from(b), p & 0xFF, n & 0xFF) as u32
 }
 
-/// `bfi` of 64 bits.
+/// `bfi` of 64 bits. All 32 bits of place and length count on a GPU, where the PTX ISA takes the low 8.
 #[inline(always)]
 pub(crate) fn bfi64(a: u64, b: u64, p: u32, n: u32) -> u64 {
-    let (p, n) = (p & 0xFF, n & 0xFF);
     if p > 63 || n == 0 {
         return b;
     }

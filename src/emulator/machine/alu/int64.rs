@@ -147,7 +147,8 @@ pub(crate) fn bfe(ty: Ty, a: &L64, p: &L32, n: &L32) -> Option<L64> {
     let signed = signedness(ty)?;
     let mut t = [0; 32];
     for i in 0..32 {
-        let (x, p, n) = (a[i], p[i] & 0xFF, n[i] & 0xFF);
+        // All 32 bits of place and length count on a GPU, where the PTX ISA takes the low 8.
+        let (x, p, n) = (a[i], p[i].min(64), n[i].min(64));
         let value = if signed { i128::from(x as i64) } else { i128::from(x) };
         let n64 = n.min(64);
         let low = ((value >> p.min(64)) as u128 & ((1u128 << n64) - 1)) as u64;
