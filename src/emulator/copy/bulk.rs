@@ -273,7 +273,7 @@ fn fill(line: &mut [u8], map: &TensorMap) {
 #[cfg(test)]
 mod tests {
     use super::super::TestMemory;
-    use super::super::tensor_map::example;
+    use super::super::tensor_map::{TensorMapDtype, example};
     use super::*;
 
     fn memory(len: usize) -> TestMemory {
