@@ -47,8 +47,13 @@ impl Calls {
     }
 }
 
-fn lanes(mask: u32) -> impl Iterator<Item = usize> {
-    (0..32).filter(move |i| mask >> i & 1 == 1)
+/// The lanes of a mask.
+fn lanes(mut mask: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lane = mask.trailing_zeros();
+        mask &= mask.wrapping_sub(1);
+        (lane < 32).then_some(lane as usize)
+    })
 }
 
 impl Run<'_> {
@@ -96,25 +101,43 @@ impl Run<'_> {
         op.frame.map_or([0; 32], |reg| self.warp.regs.r64[usize::from(reg)].0)
     }
 
-    /// Copies arguments or results of one lane within its local memory.
-    fn copy(&mut self, lane: usize, from: (u64, &[Formal]), to: (u64, &[Formal])) -> Result<(), Fault> {
-        let base = self.local_base(lane);
-        let len = self.launch.local_bytes as usize;
+    /// Copies arguments or results within the local memory of each lane.
+    fn copy(&mut self, active: u32, from: (&[u64; 32], &[Formal]), to: (&[u64; 32], &[Formal])) -> Result<(), Fault> {
+        let len = u64::from(self.launch.local_bytes);
+        let stride = len.next_multiple_of(16) as usize;
+        let first = self.warp.index as usize * 32 * stride;
+        let memory = self.cta.local.as_mut_slice();
+        let mut inside = true;
         for (source, target) in from.1.iter().zip(to.1) {
             let bytes = source.bytes.min(target.bytes) as usize;
-            let (source, target) = (from.0 as usize + source.offset as usize, to.0 as usize + target.offset as usize);
-            if source + bytes > len || target + bytes > len {
-                return Err(self.unknown());
+            for lane in lanes(active) {
+                let (a, b) = (from.0[lane] + u64::from(source.offset), to.0[lane] + u64::from(target.offset));
+                let end = a.max(b).saturating_add(bytes as u64);
+                if end > len {
+                    inside = false;
+                    continue;
+                }
+                let (a, b) = (first + lane * stride + a as usize, first + lane * stride + b as usize);
+                // Scalars without a call of memmove.
+                match bytes {
+                    4 => {
+                        let word: [u8; 4] = std::array::from_fn(|i| memory[a + i]);
+                        memory[b..b + 4].copy_from_slice(&word);
+                    }
+                    8 => {
+                        let word: [u8; 8] = std::array::from_fn(|i| memory[a + i]);
+                        memory[b..b + 8].copy_from_slice(&word);
+                    }
+                    _ => memory.copy_within(a..a + bytes, b),
+                }
             }
-            let memory = self.cta.local.as_mut_slice();
-            memory.copy_within(base + source..base + source + bytes, base + target);
         }
-        Ok(())
+        if inside { Ok(()) } else { Err(self.unknown()) }
     }
 
     /// Begins a call for some lanes; `again` are those that try this instruction again, for another function.
     fn enter(&mut self, routine: &Routine, op: &CallOp, entering: u32, again: u32) -> Result<Flow, Fault> {
-        let from = self.caller_base(op);
+        let (from, mut to) = (self.caller_base(op), [0; 32]);
         for lane in lanes(entering) {
             let depth = self.warp.calls.depth[lane] as usize;
             if depth >= MAX_DEPTH {
@@ -124,26 +147,26 @@ impl Run<'_> {
             if depth >= self.warp.calls.rows.len() {
                 self.warp.calls.rows.push(Row { pc: [0; 32], top: [0; 32], pointer: [0; 32] });
             }
-            let top = self.warp.calls.top[lane];
-            let mut to = 0;
+            self.warp.calls.rows[depth].pc[lane] = self.pc;
             if let Some(frame) = &routine.frame {
+                let top = self.warp.calls.top[lane];
                 let start = top.next_multiple_of(frame.align);
                 let end = start.saturating_add(frame.stack_bytes());
                 if end > self.launch.local_bytes {
                     return Err(self.overflow(routine, frame, depth, lane));
                 }
-                to = u64::from(start);
-                self.warp.calls.rows[depth].pointer[lane] = self.keep(frame, start, lane);
+                to[lane] = u64::from(start);
+                let pointer = self.keep(frame, start, lane);
+                let row = &mut self.warp.calls.rows[depth];
+                (row.pointer[lane], row.top[lane]) = (pointer, top);
                 self.warp.calls.top[lane] = end;
             }
-            self.copy(lane, (from[lane], &op.args), (to, &routine.params))?;
-            if let Some(Frame { pointer: Some(pointer), .. }) = routine.frame {
-                self.warp.regs.r64[usize::from(pointer)].0[lane] = to;
-            }
-            let row = &mut self.warp.calls.rows[depth];
-            (row.pc[lane], row.top[lane]) = (self.pc, top);
-            self.warp.calls.depth[lane] += 1;
         }
+        self.copy(entering, (&from, &op.args), (&to, &routine.params))?;
+        if let Some(Frame { pointer: Some(pointer), .. }) = routine.frame {
+            self.warp.regs.put64(pointer, &to, entering);
+        }
+        lanes(entering).for_each(|lane| self.warp.calls.depth[lane] += 1);
         Ok(self.scatter(routine.start, entering, again))
     }
 
@@ -163,33 +186,30 @@ impl Run<'_> {
     /// The end of a function: lanes that were called from the same place go back there together.
     pub(super) fn leave(&mut self, function: u32, active: u32) -> Result<Flow, Fault> {
         let code = self.launch.code;
-        let caller = |run: &Self, lane: usize| {
-            let calls = &run.warp.calls;
-            let row = calls.rows.get(calls.depth[lane].wrapping_sub(1) as usize)?;
-            Some(row.pc[lane])
-        };
-        let first = caller(self, active.trailing_zeros() as usize & 31);
+        let calls = &self.warp.calls;
+        let caller = |lane: usize| Some(calls.rows.get(calls.depth[lane].wrapping_sub(1) as usize)?.pc[lane]);
+        let first = caller(active.trailing_zeros() as usize & 31);
+        let same = lanes(active).filter(|i| caller(*i) == first).fold(0, |m, i| m | 1 << i);
         let found = first.and_then(|pc| Some((pc, code.insts.get(pc as usize)?)));
         let (Some((pc, inst)), Some(routine)) = (found, code.functions.get(function as usize)) else {
             return Err(self.unknown());
         };
         let Op::Call(op) = &inst.op else { return Err(self.unknown()) };
-        let same = lanes(active).filter(|i| caller(self, *i) == Some(pc)).fold(0, |m, i| m | 1 << i);
+        let mut from = [0; 32];
         for lane in lanes(same) {
-            let depth = self.warp.calls.depth[lane] as usize - 1;
-            let row = self.warp.calls.rows[depth];
             self.warp.calls.depth[lane] -= 1;
-            let mut from = 0;
             if let Some(frame) = &routine.frame {
+                let row = &self.warp.calls.rows[self.warp.calls.depth[lane] as usize];
+                let (pointer, top) = (row.pointer[lane], row.top[lane]);
                 let start = self.warp.calls.top[lane] - frame.stack_bytes();
-                from = u64::from(start);
-                self.bring_back(frame, start, lane, row.pointer[lane]);
-                self.warp.calls.top[lane] = row.top[lane];
+                from[lane] = u64::from(start);
+                self.bring_back(frame, start, lane, pointer);
+                self.warp.calls.top[lane] = top;
             }
-            // The caller's frame is known again now, also if it is a call of the same function.
-            let to = op.frame.map_or(0, |reg| self.warp.regs.r64[usize::from(reg)].0[lane]);
-            self.copy(lane, (from, &routine.returns), (to, &op.returns))?;
         }
+        // The caller's frame is known again now, also if it is a call of the same function.
+        let to = self.caller_base(op);
+        self.copy(same, (&from, &routine.returns), (&to, &op.returns))?;
         Ok(self.scatter(pc + 1, same, active & !same))
     }
 
