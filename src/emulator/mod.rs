@@ -162,6 +162,7 @@
 //! - `shfl`, `vote` and `match` without `.sync`, which no architecture from sm_70 on has; `redux` of floats.
 
 mod arch;
+mod check;
 mod code;
 mod copy;
 mod fault;

@@ -14,7 +14,7 @@ fn checked() -> Machine {
 fn parse(body: &str) -> Module {
     let ptx = format!(
         "{HEAD}.file 1 \"kernels/test.cu\"\n.visible .entry k(.param .u64 a, .param .u64 b) {{ .reg .b64 %d<9>; .reg .b32 %r<20>; .reg .pred %p<5>; .shared .align 128 .b8 s[4096];\n\
-         ld.param.u64 %d0, [a]; ld.param.u64 %d2, [b]; mov.u32 %r0, %tid.x; mul.wide.u32 %d1, %r0, 4; add.u64 %d1, %d0, %d1; add.u64 %d3, %d2, 0; mov.u32 %r1, s;\n.loc 1 42 3\n{body}\nret; }}"
+         ld.param.u64 %d0, [a]; ld.param.u64 %d2, [b]; mov.u32 %r0, %tid.x; mul.wide.u32 %d1, %r0, 4; add.u64 %d1, %d0, %d1; add.u64 %d3, %d2, 0; mov.u32 %r1, s; mad.lo.u32 %r1, %r0, 16, %r1;\n.loc 1 42 3\n{body}\nret; }}"
     );
     Module::parse(&ptx).unwrap_or_else(|fault| panic!("{fault}\n{ptx}"))
 }
@@ -169,7 +169,7 @@ fn tiles_that_read_bytes_never_written_are_reported() {
     let rows = machine.alloc(8 * 64, "rows").unwrap();
     (0..8).for_each(|row| machine.fill(rows + row * 64, 3, 48).unwrap());
     let body = "mov.u32 %r3, 1; setp.ne.u32 %p1, %r0, 0; @%p1 bra E; add.u32 %r2, %r1, 2048; mbarrier.init.shared.b64 [%r2], %r3;\n\
-                mov.u32 %r4, 0; mbarrier.arrive.expect_tx.shared.b64 _, [%r2], 512;\n\
+                fence.mbarrier_init.release.cluster; mov.u32 %r4, 0; mbarrier.arrive.expect_tx.shared.b64 _, [%r2], 512;\n\
                 cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%r1], [%d0, {%r4, %r4}], [%r2];\n\
                 L: mbarrier.try_wait.parity.shared.b64 %p0, [%r2], 0; @!%p0 bra L;\nE:";
     for (address, columns, want) in [(a, 64, 0), (rows, 48, 0), (rows, 64, 1)] {

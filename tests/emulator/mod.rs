@@ -17,6 +17,7 @@ mod hostile;
 mod integer;
 mod memory;
 mod misuse;
+mod races;
 mod spaces;
 mod tensor;
 mod unsupported;

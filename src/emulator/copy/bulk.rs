@@ -179,6 +179,11 @@ impl PendingBulk {
         mbarrier::complete_tx(shared, u64::from(self.mbar), self.bytes)
     }
 
+    /// First byte and bytes that it writes, and its mbarrier.
+    pub(crate) fn destination(&self) -> (u32, u32, u32) {
+        (self.dst, self.bytes, self.mbar)
+    }
+
     /// 32-byte sectors of global memory that the copy reads, its bytes there, and its bytes in shared memory.
     pub(crate) fn traffic(&self) -> (u64, u64, u64) {
         let (mut sectors, mut read) = (0, 0);

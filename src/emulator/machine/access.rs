@@ -41,11 +41,13 @@ enum Place<'r> {
 
 /// What a load or a store moves.
 #[derive(Clone, Copy)]
-struct Shape {
-    ty: Ty,
-    vec: usize,
-    wide: bool,
-    regs: [Reg; 4],
+pub(super) struct Shape {
+    pub ty: Ty,
+    pub vec: usize,
+    pub wide: bool,
+    pub regs: [Reg; 4],
+    /// Ordered in some way: no race with another such access.
+    pub strong: bool,
 }
 
 impl Run<'_> {
@@ -77,7 +79,7 @@ impl Run<'_> {
         addr: Addr,
         active: u32,
     ) -> Result<(), Fault> {
-        let shape = Shape { ty, vec: usize::from(vec), wide, regs: d };
+        let shape = Shape { ty, vec: usize::from(vec), wide, regs: d, strong: order != Order::Weak };
         let lanes = self.lanes(addr, active);
         self.access::<false>(space, shape, &lanes, active)?;
         if order != Order::Weak {
@@ -102,7 +104,7 @@ impl Run<'_> {
         addr: Addr,
         active: u32,
     ) -> Result<(), Fault> {
-        let shape = Shape { ty, vec: usize::from(vec), wide, regs: s };
+        let shape = Shape { ty, vec: usize::from(vec), wide, regs: s, strong: order != Order::Weak };
         let lanes = self.lanes(addr, active);
         if order != Order::Weak {
             fence(Ordering::Release);
@@ -254,6 +256,9 @@ impl Run<'_> {
         }
         if STORE && self.launch.reports.is_some() {
             self.note_store(&lanes.at, window, active, size);
+        }
+        if self.cta.check.is_some() {
+            self.check_shared::<STORE>(shape, lanes, window, active, size);
         }
         self.window::<STORE>(Place::Shared, shape, lanes, window, active, size)
     }

@@ -58,6 +58,9 @@ impl Run<'_> {
                         );
                         return Err(self.fault(FaultKind::OutOfBounds, text, 1 << lane).at_address(at));
                     }
+                    if self.cta.check.is_some() {
+                        self.check_atomic(lane, at as usize, size);
+                    }
                     update(&mut self.cta.shared, at as usize, (op, ty, false), b, c)
                 }
                 None => {

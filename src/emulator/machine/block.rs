@@ -55,6 +55,9 @@ impl Block {
         cta.bulk = Default::default();
         cta.mbarriers = Default::default();
         self.idle = 0;
+        if launch.reports.is_some() {
+            cta.check.get_or_insert_default().start(threads, launch.total_shared as usize);
+        }
         self.warps.resize_with(threads.div_ceil(32) as usize, Warp::default);
         for (i, warp) in self.warps.iter_mut().enumerate() {
             let lanes = (threads - 32 * i as u32).min(32);
@@ -123,6 +126,7 @@ impl Block {
             }
             any = true;
             tally.barriers += 1;
+            self.pass_check(id, barrier.count == 0);
             for warp in &mut self.warps {
                 let Warp { fragments, regs, .. } = &mut *warp;
                 for fragment in fragments.iter_mut() {
@@ -149,6 +153,7 @@ impl Block {
         if self.warps.iter().any(|warp| warp.cluster_arrived != 0) && self.warps.iter().all(arrived) {
             any = true;
             tally.barriers += 1;
+            self.pass_cluster_check();
             for warp in &mut self.warps {
                 warp.cluster_arrived = 0;
                 warp.retry(|state| state == State::Cluster);
@@ -163,12 +168,14 @@ impl Block {
         if let Some(copy) = self.cta.bulk.take(0) {
             let landed = copy.land(self.cta.shared.as_mut_slice(), &launch.memory);
             landed.map_err(|p| report(launch, &p, copy.inst, self.cta.index, copy.warp, 0))?;
+            self.landed_check();
             return Ok(true);
         }
         for warp in &mut self.warps {
             let landed = warp.copies.land_arrivals(self.cta.shared.as_mut_slice(), &launch.memory);
             let at = warp.fragments.first().map_or(0, |f| f.pc);
             if landed.map_err(|p| report(launch, &p, at, self.cta.index, warp.index, 0))? {
+                self.landed_check();
                 return Ok(true);
             }
         }

@@ -109,6 +109,9 @@ impl Run<'_> {
             if group & !mask != 0 {
                 return Err(self.not_members(mask, group));
             }
+            if let Some(check) = &mut self.cta.check {
+                check.warp_sync(self.warp.index, mask, group);
+            }
             if group == active {
                 return Ok(Flow::Wait(active, State::WarpSync { mask }));
             }

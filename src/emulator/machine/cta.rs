@@ -1,5 +1,6 @@
 //! What the warps of a block share: shared and local memory, the sixteen barriers, copies under way.
 
+use super::super::check::BlockCheck;
 use super::super::copy::BulkQueue;
 use super::super::ir::BarRed;
 use super::balance::Mbarriers;
@@ -85,11 +86,13 @@ pub(crate) struct Cta {
     pub bulk: BulkQueue,
     /// The mbarriers that it has initialized, in checked mode.
     pub mbarriers: Mbarriers,
+    /// What checked mode knows of the block.
+    pub check: Option<Box<BlockCheck>>,
 }
 
 impl Cta {
     /// Bytes of host memory behind it.
     pub fn bytes(&self) -> usize {
-        self.shared.len() + self.local.len() + self.bulk.bytes()
+        self.shared.len() + self.local.len() + self.bulk.bytes() + self.check.as_ref().map_or(0, |check| check.bytes())
     }
 }

@@ -157,6 +157,9 @@ impl Run<'_> {
                     }
                 }
                 Flow::Exit(lanes) => {
+                    if let Some(check) = &mut self.cta.check {
+                        check.exit(self.warp.index, lanes);
+                    }
                     self.warp.live &= !lanes;
                     self.warp.cluster_arrived &= !lanes;
                     self.cta.live -= lanes.count_ones();
@@ -327,8 +330,11 @@ impl Run<'_> {
                 }
                 return Ok(Flow::Exit(active));
             }
-            Op::Nop | Op::FenceProxyAsync | Op::FenceMbarrierInit => true,
-            Op::Fence => {
+            Op::Nop => true,
+            Op::Fence | Op::FenceProxyAsync | Op::FenceMbarrierInit => {
+                if self.cta.check.is_some() {
+                    self.check_fence(op, active);
+                }
                 fence(Ordering::SeqCst);
                 true
             }

@@ -6,6 +6,7 @@ mod atomic;
 mod balance;
 mod block;
 mod call;
+mod checked;
 mod collective;
 mod counters;
 mod cta;
@@ -14,6 +15,7 @@ mod global;
 mod grid;
 mod interpret;
 mod load;
+mod mbarrier;
 mod memory;
 mod operand;
 mod print;
@@ -29,6 +31,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 pub use counters::{Count, Counters, InstructionCount, Kind, Place};
 pub use operand::Operand;
+pub(crate) use run::site;
 pub use tensor::AsyncOrder;
 
 use super::arch::Arch;

@@ -84,6 +84,7 @@ impl Run<'_> {
                 if aligned && let Some(wait) = self.together(active)? {
                     return Ok(wait);
                 }
+                self.check_cluster(arrive, active);
                 // A cluster of one block: an arrival lasts until all live threads have arrived.
                 if arrive {
                     self.warp.cluster_arrived |= active;
@@ -175,6 +176,9 @@ impl Run<'_> {
         let together = active == self.warp.live;
         let threads = if count != 0 && together { 32 } else { active.count_ones() };
         self.cta.barrier_moved = true;
+        if let Some(check) = &mut self.cta.check {
+            check.arrive(id, self.warp.index, active);
+        }
         let arrived = self.cta.barriers[usize::from(id)].arrive(threads, count, red);
         arrived.map_err(|text| self.fault(FaultKind::Barrier, format!("barrier {id}: {text}"), active))
     }

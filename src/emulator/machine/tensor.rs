@@ -1,9 +1,9 @@
 //! Tensor cores and asynchronous copies: fetches operands, calls `emulator::tensor` and `emulator::copy`, and decides
 //! when what is asynchronous lands.
 
-use super::super::copy::{BulkTarget, CpAsync, GlobalMemory, Problem, ProblemKind, mbarrier};
+use super::super::copy::{BulkTarget, CpAsync, GlobalMemory, Problem, ProblemKind};
 use super::super::fault::{Fault, FaultKind};
-use super::super::ir::{Addr, MmaKind, Op, Pred, Reg, Space, V32};
+use super::super::ir::{Addr, MmaKind, Op, Reg, Space, V32};
 use super::super::tensor;
 use super::interpret::Flow;
 use super::memory::{Allocation, PARAM_WINDOW, SHARED_WINDOW, Snapshot, WINDOW};
@@ -85,7 +85,7 @@ impl AsyncOrder {
 }
 
 /// A shared-memory offset in 32 bits; what does not fit becomes one that is outside and misaligned.
-fn narrow(at: u64) -> u32 {
+pub(super) fn narrow(at: u64) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
 
@@ -168,6 +168,9 @@ impl Run<'_> {
                     return Ok(wait);
                 }
                 let rows = self.matrix_rows(addr, num, active);
+                if self.cta.check.is_some() {
+                    self.check_rows(&rows, num);
+                }
                 let loaded = tensor::ldmatrix(self.cta.shared.as_slice(), &rows, num, trans)
                     .map_err(|p| self.problem(&p, active))?;
                 for (d, value) in d.iter().zip(&loaded).take(usize::from(num)) {
@@ -179,24 +182,42 @@ impl Run<'_> {
                     return Ok(wait);
                 }
                 let rows = self.matrix_rows(addr, num, active);
+                if self.cta.check.is_some() {
+                    self.check_store_rows(&rows, num, trans);
+                }
                 let regs = &self.warp.regs.r32;
                 let values: [V32; 4] = s.map(|s| regs.get(usize::from(s)).copied().unwrap_or(V32([0; 32])));
                 tensor::stmatrix(self.cta.shared.as_mut_slice(), &rows, num, trans, values.each_ref())
                     .map_err(|p| self.problem(&p, active))?;
             }
             Op::CpAsync { size, dst, src, src_size } => self.cp_async(size, dst, src, src_size, active)?,
-            Op::CpAsyncCommit => self.warp.copies.commit(active),
+            Op::CpAsyncCommit => {
+                if let Some(check) = &mut self.cta.check {
+                    check.commit_copies(self.warp.index, active);
+                }
+                self.warp.copies.commit(active);
+            }
             Op::CpAsyncWait { pending } => {
+                if let Some(check) = &mut self.cta.check {
+                    check.wait_copies(self.warp.index, active, Some(pending));
+                }
                 let (shared, memory) = (self.cta.shared.as_mut_slice(), &self.launch.memory);
                 let landed = self.warp.copies.wait_group(active, pending, shared, memory);
                 landed.map_err(|p| self.problem(&p, active))?;
             }
             Op::CpAsyncWaitAll => {
+                if let Some(check) = &mut self.cta.check {
+                    check.wait_copies(self.warp.index, active, None);
+                }
                 let landed = self.warp.copies.wait_all(active, self.cta.shared.as_mut_slice(), &self.launch.memory);
                 landed.map_err(|p| self.problem(&p, active))?;
             }
             Op::CpAsyncMbarrierArrive { noinc, addr } => {
                 let at = self.shared_lanes(addr, active);
+                if self.cta.check.is_some() {
+                    self.check_mbarriers(&at, active);
+                    self.check_arrivals(&at, active, true);
+                }
                 for lane in (0..32).filter(|i| active >> i & 1 == 1) {
                     let arrived =
                         self.warp.copies.arrive(lane, narrow(at[lane]), noinc, self.cta.shared.as_mut_slice());
@@ -221,7 +242,7 @@ impl Run<'_> {
                         &self.launch.memory,
                     );
                     issued.map_err(|p| self.problem(&p.at_lane(lane), active))?;
-                    self.bulk_issued()?;
+                    self.bulk_issued(lane)?;
                 }
             }
             Op::Wgmma(ref op) => {
@@ -233,13 +254,26 @@ impl Run<'_> {
                 let regs = &self.warp.regs;
                 let issued = self.warp.products.issue(self.pc, op, self.warp.index, &regs.r32, &regs.r64, scale != 0);
                 issued.map_err(|p| self.problem(&p, active))?;
+                if self.cta.check.is_some() {
+                    self.check_product(op);
+                }
                 if self.lands_now() || self.warp.products.full() {
                     self.land_products(None)?;
                 }
             }
             Op::WgmmaFence => {}
-            Op::WgmmaCommit => self.warp.products.commit(),
-            Op::WgmmaWait { pending } => self.land_products(Some(pending))?,
+            Op::WgmmaCommit => {
+                if let Some(check) = &mut self.cta.check {
+                    check.commit_products(self.warp.index);
+                }
+                self.warp.products.commit();
+            }
+            Op::WgmmaWait { pending } => {
+                if let Some(check) = &mut self.cta.check {
+                    check.wait_products(self.warp.index, pending);
+                }
+                self.land_products(Some(pending))?;
+            }
             _ => return self.mbarrier(op, active),
         }
         Ok(Flow::Next)
@@ -251,10 +285,13 @@ impl Run<'_> {
     pub(super) fn load_rows(&mut self, addr: Addr, num: u8, d: [Reg; 4]) -> bool {
         let shown = u32::MAX >> (32 - 8 * u32::from(num.clamp(1, 4)));
         let lanes = self.lanes(addr, shown);
-        let shared = self.cta.shared.as_slice();
-        if !lanes.bits.is_multiple_of(16) || lanes.high.saturating_add(16) > shared.len() as u64 {
+        if !lanes.bits.is_multiple_of(16) || lanes.high.saturating_add(16) > self.cta.shared.len() as u64 {
             return false;
         }
+        if self.cta.check.is_some() {
+            self.check_rows(&lanes.at.map(narrow), num);
+        }
+        let shared = self.cta.shared.as_slice();
         for (m, d) in d.iter().enumerate().take(usize::from(num)) {
             let words = &mut self.warp.regs.r32[usize::from(*d)].0;
             for (row, at) in words.chunks_exact_mut(4).zip(&lanes.at[8 * m..]) {
@@ -298,6 +335,9 @@ impl Run<'_> {
         if self.launch.reports.is_some() {
             self.check_sources(&copy, active);
         }
+        if self.cta.check.is_some() {
+            self.check_copy(&dst, size, active);
+        }
         self.relieve_copies(active)?;
         if self.launch.async_order != AsyncOrder::Late && self.lands_now() {
             let landed = self.warp.copies.wait_all(active, self.cta.shared.as_mut_slice(), &self.launch.memory);
@@ -331,7 +371,10 @@ impl Run<'_> {
     }
 
     /// Counts the bulk copy just issued, and lands it if that is its order.
-    fn bulk_issued(&mut self) -> Result<(), Fault> {
+    fn bulk_issued(&mut self, lane: usize) -> Result<(), Fault> {
+        if self.cta.check.is_some() {
+            self.check_bulk(lane);
+        }
         if self.launch.reports.is_some() {
             self.check_bulk_source();
         }
@@ -382,7 +425,7 @@ impl Run<'_> {
             let target = self.target(dst[lane], mbar[lane]);
             let issued = self.cta.bulk.issue_tile(target, &bytes, dims, at, self.cta.shared.len());
             issued.map_err(|p| self.problem(&p.at_lane(lane), active))?;
-            self.bulk_issued()?;
+            self.bulk_issued(lane)?;
         }
         Ok(Flow::Next)
     }
@@ -406,85 +449,5 @@ impl Run<'_> {
         }
         let text = format!("no tensor map at {at:#x}: {}", self.launch.memory.describe(at, 128));
         Err(self.fault(FaultKind::OutOfBounds, text, 1 << lane).at_address(at))
-    }
-
-    fn mbarrier(&mut self, op: &Op, active: u32) -> Result<Flow, Fault> {
-        match *op {
-            Op::MbarrierInit { addr, count } => self.each_mbarrier(addr, active, |run, at, lane| {
-                let count = run.lane32(count, lane);
-                mbarrier::init(run.cta.shared.as_mut_slice(), at, count)
-            })?,
-            Op::MbarrierInval { addr } => {
-                self.each_mbarrier(addr, active, |run, at, _| mbarrier::invalidate(run.cta.shared.as_mut_slice(), at))?;
-            }
-            Op::MbarrierArrive { addr, count, expect_tx, d } => self.each_mbarrier(addr, active, |run, at, lane| {
-                let count = count.map_or(1, |r| run.lane32(r, lane));
-                let bytes = expect_tx.map(|r| run.lane32(r, lane));
-                let state = mbarrier::arrive(run.cta.shared.as_mut_slice(), at, count, bytes)?;
-                if let Some(d) = d {
-                    run.warp.regs.r64[usize::from(d)].0[lane] = state;
-                }
-                Ok(())
-            })?,
-            Op::MbarrierExpectTx { addr, bytes } => self.each_mbarrier(addr, active, |run, at, lane| {
-                let bytes = run.lane32(bytes, lane);
-                mbarrier::expect_tx(run.cta.shared.as_mut_slice(), at, bytes)
-            })?,
-            Op::MbarrierCompleteTx { addr, bytes } => self.each_mbarrier(addr, active, |run, at, lane| {
-                let bytes = run.lane32(bytes, lane);
-                mbarrier::complete_tx(run.cta.shared.as_mut_slice(), at, bytes)
-            })?,
-            Op::MbarrierWaitParity { addr, parity, d, blocking } => {
-                return self.wait(addr, d, blocking, active, |run, at, lane| {
-                    mbarrier::test_parity(run.cta.shared.as_slice(), at, run.lane32(parity, lane))
-                });
-            }
-            Op::MbarrierWaitState { addr, state, d, blocking } => {
-                return self.wait(addr, d, blocking, active, |run, at, lane| {
-                    mbarrier::test_state(run.cta.shared.as_slice(), at, run.warp.regs.r64[usize::from(state)].0[lane])
-                });
-            }
-            _ => return Err(self.unknown()),
-        }
-        Ok(Flow::Next)
-    }
-
-    fn each_mbarrier(
-        &mut self,
-        addr: Addr,
-        active: u32,
-        f: impl Fn(&mut Self, u64, usize) -> Result<(), Problem>,
-    ) -> Result<(), Fault> {
-        let at = self.shared_lanes(addr, active);
-        for lane in (0..32).filter(|i| active >> i & 1 == 1) {
-            f(self, at[lane], lane).map_err(|p| self.problem(&p.at_lane(lane), active))?;
-        }
-        Ok(())
-    }
-
-    /// A test or wait: with `blocking` the lanes wait here until the phase is over, for all of them.
-    fn wait(
-        &mut self,
-        addr: Addr,
-        d: Pred,
-        blocking: bool,
-        active: u32,
-        test: impl Fn(&Self, u64, usize) -> Result<bool, Problem>,
-    ) -> Result<Flow, Fault> {
-        let at = self.shared_lanes(addr, active);
-        let mut done = 0u32;
-        for lane in (0..32).filter(|i| active >> i & 1 == 1) {
-            let over = test(self, at[lane], lane).map_err(|p| self.problem(&p.at_lane(lane), active))?;
-            done |= u32::from(over) << lane;
-        }
-        if done != active {
-            if blocking && done == 0 && active == self.mask {
-                return Ok(Flow::Again(State::Mbarrier { address: at[active.trailing_zeros() as usize & 31] }));
-            }
-            self.warp.polls += 1;
-            self.warp.tested = Some(narrow(at[(active & !done).trailing_zeros() as usize & 31]));
-        }
-        self.warp.regs.put_pred(d, done, active);
-        Ok(Flow::Next)
     }
 }

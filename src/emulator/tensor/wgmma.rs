@@ -104,6 +104,11 @@ impl WgmmaQueue {
         self.pending.capacity() * (size_of::<PendingWgmma>() + size_of::<[V32; 4]>())
     }
 
+    /// The one issued last.
+    pub(crate) fn newest(&self) -> Option<&PendingWgmma> {
+        self.pending.back()
+    }
+
     /// `wgmma.commit_group`.
     pub(crate) fn commit(&mut self) {
         self.committed = self.committed.wrapping_add(1);
@@ -186,6 +191,21 @@ fn block(shared: &[u8], from: &Descriptor, first: u32, c: u32, transposed: bool)
 }
 
 impl PendingWgmma {
+    /// Calls `f` with the address of every piece of 16 bytes of shared memory that it reads.
+    pub(crate) fn pieces(&self, op: &WgmmaOp, mut f: impl FnMut(u32)) {
+        let mut block = |from: &Descriptor, first: u32, transposed: bool| {
+            for i in 0..16 {
+                // Rows or columns of two chunks; of an MN-major operand 16 lines along K.
+                f(if transposed { from.half(first, i) } else { from.chunk(first + i / 2, i % 2) });
+            }
+        };
+        if let CapturedA::Shared(a) = &self.a {
+            block(a, self.row, op.trans_a);
+            block(a, self.row + 8, op.trans_a);
+        }
+        (0..u32::from(op.kind.n) / 8).for_each(|i| block(&self.b, 8 * i, op.trans_b));
+    }
+
     /// Reads shared memory and writes D. `op` is the instruction that was issued.
     ///
     /// # Errors
