@@ -77,12 +77,12 @@ fn reads_of_bytes_never_written_are_reported_once_a_line() {
 fn bytes_that_anybody_wrote_are_not_reported() {
     for body in [
         "ld.global.u32 %r2, [%d0+96]; ld.global.u32 %r2, [%d0+104];",
-        "st.global.u32 [%d0+100], %r0; ld.global.u32 %r2, [%d0+100];",
-        "st.global.u8 [%d0+101], %r0; ld.global.u8 %r2, [%d0+101];",
-        "atom.global.exch.b32 %r2, [%d0+96], 1; ld.global.u32 %r2, [%d0+96];",
+        "st.global.u32 [%d0+100], 7; bar.warp.sync -1; ld.global.u32 %r2, [%d0+100];",
+        "st.global.u8 [%d0+101], 7; bar.warp.sync -1; ld.global.u8 %r2, [%d0+101];",
+        "atom.global.exch.b32 %r2, [%d0+96], 1; bar.warp.sync -1; ld.global.u32 %r2, [%d0+96];",
         "cp.async.cg.shared.global [%r1], [%d0+192], 16, 8; cp.async.wait_all;",
         "cp.async.cg.shared.global [%r1], [%d0+208], 16, 0; cp.async.wait_all;",
-        "st.global.v4.u32 [%d0+192], {%r0, %r0, %r0, %r0}; ld.global.u64 %d4, [%d0+200];",
+        "mov.u32 %r2, 7; st.global.v4.u32 [%d0+192], {%r2, %r2, %r2, %r2}; bar.warp.sync -1; ld.global.u64 %d4, [%d0+200];",
     ] {
         assert_eq!(reports(body), [], "{body}");
     }
@@ -106,9 +106,9 @@ fn writes_to_inputs_and_outside_the_parts_given_are_reported() {
             "st.global.u32 [%d1], %r0;",
             Some((ReportKind::WriteToInput, "byte 0 of `in` (256 bytes), which the launch may only read")),
         ),
-        ("st.global.u32 [%d0+192], %r0;", Some((ReportKind::WriteToInput, "write of 4 bytes to byte 192 of `in`"))),
+        ("st.global.u32 [%d0+192], 7;", Some((ReportKind::WriteToInput, "write of 4 bytes to byte 192 of `in`"))),
         ("red.global.add.u32 [%d0+8], 1;", Some((ReportKind::WriteToInput, "byte 8 of `in`"))),
-        ("st.global.u32 [%d0+128], %r0; st.global.u32 [%d0+188], %r0;", None),
+        ("st.global.u32 [%d0+128], 7; st.global.u32 [%d0+188], 7;", None),
         ("ld.global.u32 %r2, [%d0+8]; ld.global.u32 %r2, [%d0+260]; st.global.u32 [%d0+508], %r2;", None),
         (
             "ld.global.u32 %r2, [%d0+512];",
@@ -123,7 +123,7 @@ fn writes_to_inputs_and_outside_the_parts_given_are_reported() {
             "cp.async.ca.shared.global [%r1], [%d0+512], 8; cp.async.wait_all;",
             Some((ReportKind::OutsideOperand, "read of 8 bytes")),
         ),
-        ("ld.global.u32 %r2, [%d2]; st.global.u32 [%d2], %r0;", None),
+        ("cvt.u64.u32 %d4, %r0; add.u64 %d4, %d2, %d4; ld.global.u8 %r2, [%d4]; st.global.u8 [%d4], 7;", None),
     ];
     for (body, want) in table {
         let found = launch(&machine, body, 32, [all, other], &given).unwrap().reports;

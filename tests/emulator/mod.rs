@@ -18,6 +18,8 @@ mod integer;
 mod memory;
 mod misuse;
 mod races;
+mod races_global;
+mod races_proxy;
 mod spaces;
 mod tensor;
 mod unsupported;

@@ -81,8 +81,12 @@ pub(crate) struct Clock {
     pub(super) known: Reach,
     /// The part of it with a proxy fence behind it, which the asynchronous proxy sees too.
     pub(super) proxied: Reach,
-    /// What other blocks did before.
+    /// The part of it with a fence behind it, which a relaxed or volatile store or an atomic passes on.
+    pub(super) fenced: Reach,
+    /// What came before through memory: what other blocks did, and what the own one did.
     pub(super) foreign: Foreign,
+    /// What relaxed and volatile loads and atomics have seen, which a fence makes known.
+    pub(super) seen: Foreign,
 }
 
 impl Clock {
@@ -90,13 +94,25 @@ impl Clock {
     pub fn join(&mut self, other: &Clock) {
         self.known.join(&other.known);
         self.proxied.join(&other.proxied);
+        self.fenced.join(&other.fenced);
         self.foreign.join(&other.foreign);
+        self.seen.join(&other.seen);
+    }
+
+    /// Knows what came through memory; `block` is the own one.
+    fn learn(&mut self, block: u32, news: &Foreign) {
+        if let Some(own) = news.reach(block) {
+            self.known.join(own);
+        }
+        self.foreign.join(news);
     }
 }
 
 /// The clocks of one warp. Lanes that know the same share one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct WarpClock {
+    /// The block's number in the grid.
+    pub block: u32,
     /// Number in the block.
     pub index: u16,
     /// Warps of the block.
@@ -131,11 +147,11 @@ pub(super) fn each(mask: u32) -> impl Iterator<Item = usize> {
 
 impl WarpClock {
     /// Makes it that of a warp whose threads know nothing.
-    pub fn start(&mut self, index: u16, warps: u16, lanes: u32, nothing: &Arc<Clock>) {
+    pub fn start(&mut self, block: u32, index: u16, warps: u16, lanes: u32, nothing: &Arc<Clock>) {
         let mut groups = std::mem::take(&mut self.groups);
         groups.clear();
         groups.push((lanes, Arc::clone(nothing)));
-        *self = WarpClock { index, warps, now: 1, groups, lanes, ..WarpClock::default() };
+        *self = WarpClock { block, index, warps, now: 1, groups, lanes, ..WarpClock::default() };
     }
 
     /// The column of its `cp.async` copies.
@@ -283,6 +299,42 @@ impl WarpClock {
         self.tick();
     }
 
+    /// A fence: what these lanes know or did may be passed on, and what they have seen is known.
+    pub fn fence(&mut self, lanes: u32) {
+        let mut own = Reach::default();
+        self.add_own(lanes, &mut own);
+        let block = self.block;
+        self.change(lanes, |clock| {
+            let seen = std::mem::take(&mut clock.seen);
+            clock.learn(block, &seen);
+            let Clock { known, fenced, .. } = clock;
+            fenced.join(known);
+            fenced.join(&own);
+        });
+        self.tick();
+    }
+
+    /// A lane writes where others may read: adds what it passes on, all or what is behind a fence.
+    pub fn pass_on(&mut self, lane: usize, all: bool, to: &mut Foreign) {
+        let Some(clock) = self.of(lane) else { return };
+        let mut reach = clock.fenced.clone();
+        if all {
+            reach.join(&clock.known);
+            self.add_own(1 << lane, &mut reach);
+        }
+        if reach != Reach::default() {
+            to.join(&clock.foreign);
+            to.join(&Foreign::of(self.block, reach));
+            self.tick();
+        }
+    }
+
+    /// A lane reads what others have passed on: known at once, or with its next fence.
+    pub fn take_over(&mut self, lane: usize, at_once: bool, news: &Foreign) {
+        let block = self.block;
+        self.change(1 << lane, |clock| if at_once { clock.learn(block, news) } else { clock.seen.join(news) });
+    }
+
     /// `cp.async.wait_group`: all but the youngest `pending` groups of these lanes have landed.
     pub fn wait_copies(&mut self, lanes: u32, pending: u32) {
         for lane in each(lanes) {
@@ -302,7 +354,7 @@ mod tests {
 
     fn warp(index: u16) -> WarpClock {
         let mut warp = WarpClock::default();
-        warp.start(index, 2, u32::MAX, &Arc::default());
+        warp.start(0, index, 2, u32::MAX, &Arc::default());
         warp
     }
 

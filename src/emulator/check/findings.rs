@@ -31,10 +31,7 @@ impl BlockCheck {
     }
 
     fn add(&self, context: &Context<'_>, found: &Conflict, lanes: u32, others: u32) {
-        let line = |inst: u32| {
-            let inst = context.code.insts.get(inst as usize);
-            inst.and_then(|inst| context.code.lines.get(inst.at as usize)).map_or(0, |at| at.ptx_line)
-        };
+        let line = |inst: u32| context.line(inst);
         let kind = match found.wrong {
             Wrong::Never => ReportKind::Uninitialized,
             Wrong::WriteRead | Wrong::WriteWrite | Wrong::ReadWrite => ReportKind::Race,

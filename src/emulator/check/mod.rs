@@ -22,6 +22,11 @@
 //!   orders it, before `wgmma` reads it or a bulk copy overwrites it. What was only read needs none, as no published
 //!   kernel has one there; what a bulk copy wrote needs none. An mbarrier needs `fence.mbarrier_init` or
 //!   `fence.proxy.async` before a copy signals it.
+//! - **Memory**: a release (`st.release`, `atom` with `.release` or `.acq_rel`, or a fence and then a volatile or relaxed
+//!   store or an atomic) before the acquire that finds the same address after it (`ld.acquire`, `.acquire`, or a volatile
+//!   or relaxed load or an atomic and then a fence). The fence may be another thread's, if a barrier lies between, as
+//!   programs have it that let all threads fence and one take a ticket. Without a fence on both sides nothing is ordered.
+//!   Scopes are not told apart.
 //! - Atomics, volatile and relaxed accesses do not race with each other. Stores of one value by several threads at once
 //!   are not reported.
 //!
@@ -30,23 +35,34 @@
 //! Per word of shared memory 24 bytes, and 12 for every warp that reads shared memory and again for every warp whose
 //! `wgmma` does; four more of each for words that are accessed in parts. A block of 8 warps with 48 KiB takes 1.5 MB.
 //!
-//! What it cannot see: of one word and warp only the last reading time is kept, of atomics on one word only the last.
+//! Of global memory 24 bytes for every 16 that a launch touches, and 16 more for every further thread that touches them,
+//! up to 256 MiB; what is beyond is not looked at.
+//!
+//! What it cannot see: of one word and warp only the last reading time is kept; of
+//! global memory the last two readers.
 
 mod access;
 mod clock;
 mod findings;
 mod foreign;
+mod global;
 mod mbarrier;
+mod memory;
 mod proxy;
 mod shadow;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ir::Code;
 use super::report::Reports;
 use access::{Access, Conflict, Wrong};
 use clock::{Clock, WarpClock, each};
+use foreign::Foreign;
+pub(crate) use global::GlobalShadow;
+use global::Meeting;
 use mbarrier::Mbarriers;
+pub(crate) use memory::GlobalAccess;
 use shadow::Shadow;
 
 /// The instruction that is checked, and where its findings go.
@@ -64,6 +80,14 @@ pub(crate) struct Context<'a> {
     pub warp: u32,
 }
 
+impl Context<'_> {
+    /// The PTX line of an instruction.
+    fn line(&self, inst: u32) -> u32 {
+        let inst = self.code.insts.get(inst as usize);
+        inst.and_then(|inst| self.code.lines.get(inst.at as usize)).map_or(0, |at| at.ptx_line)
+    }
+}
+
 /// The checked state of one block.
 #[derive(Debug, Default)]
 pub(crate) struct BlockCheck {
@@ -75,23 +99,27 @@ pub(crate) struct BlockCheck {
     gone: Clock,
     cluster: (Clock, Arc<Clock>),
     mbarriers: Mbarriers,
+    /// What was released at addresses of shared memory.
+    released: BTreeMap<u64, Foreign>,
     found: Vec<Conflict>,
+    met: Vec<Meeting>,
 }
 
 impl BlockCheck {
     /// Makes it that of a block about to run.
-    pub fn start(&mut self, threads: u32, shared: usize) {
+    pub fn start(&mut self, block: u32, threads: u32, shared: usize) {
         let warps = threads.div_ceil(32) as u16;
         let nothing = Arc::default();
         self.warps.resize_with(usize::from(warps), WarpClock::default);
         for (i, warp) in self.warps.iter_mut().enumerate() {
             let lanes = (threads - 32 * i as u32).min(32);
-            warp.start(i as u16, warps, u32::MAX >> (32 - lanes), &nothing);
+            warp.start(block, i as u16, warps, u32::MAX >> (32 - lanes), &nothing);
         }
         self.shadow.start(shared, warps);
         self.barriers = Default::default();
         (self.gone, self.cluster) = Default::default();
         self.mbarriers.start(3 * warps);
+        self.released.clear();
     }
 
     /// Bytes of host memory that it takes.

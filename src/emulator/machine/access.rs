@@ -86,6 +86,9 @@ impl Run<'_> {
             self.warp.polls += 1;
             self.warp.outside = true;
             fence(Ordering::Acquire);
+            if self.cta.check.is_some() {
+                self.check_acquire(space, &lanes.at, order, active);
+            }
         }
         Ok(())
     }
@@ -107,6 +110,9 @@ impl Run<'_> {
         let shape = Shape { ty, vec: usize::from(vec), wide, regs: s, strong: order != Order::Weak };
         let lanes = self.lanes(addr, active);
         if order != Order::Weak {
+            if self.cta.check.is_some() {
+                self.check_release(space, &lanes.at, order, active);
+            }
             fence(Ordering::Release);
         }
         self.access::<true>(space, shape, &lanes, active)
@@ -211,6 +217,7 @@ impl Run<'_> {
         };
         if launch.reports.is_some() {
             self.check_global(allocation, lanes, active, size, !STORE, STORE);
+            self.check_races::<STORE>(allocation, shape, &lanes.at, active, size);
         }
         self.transfer::<STORE>(Place::Global(allocation), shape, &lanes.at, allocation.base, active)
     }
@@ -237,6 +244,7 @@ impl Run<'_> {
             if launch.reports.is_some() {
                 let one = Lanes { at: lanes.at, low: at, high: at, bits: at };
                 self.check_global(allocation, &one, 1 << lane, size, !STORE, STORE);
+                self.check_races::<STORE>(allocation, shape, &lanes.at, 1 << lane, size);
             }
             self.transfer::<STORE>(Place::Global(allocation), shape, &lanes.at, allocation.base, 1 << lane)?;
         }

@@ -75,6 +75,7 @@ impl Run<'_> {
                     if launch.reports.is_some() {
                         let one = Lanes { at: lanes.at, low: at, high: at, bits: at };
                         self.check_global(allocation, &one, 1 << lane, size, true, true);
+                        self.check_atomic_races(allocation, lane, at, size);
                     }
                     update(allocation, offset, (op, ty, true), b, c)
                 }

@@ -56,7 +56,7 @@ impl Block {
         cta.mbarriers = Default::default();
         self.idle = 0;
         if launch.reports.is_some() {
-            cta.check.get_or_insert_default().start(threads, launch.total_shared as usize);
+            cta.check.get_or_insert_default().start(index as u32, threads, launch.total_shared as usize);
         }
         self.warps.resize_with(threads.div_ceil(32) as usize, Warp::default);
         for (i, warp) in self.warps.iter_mut().enumerate() {

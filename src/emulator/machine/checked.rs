@@ -1,9 +1,10 @@
 //! What the interpreter tells checked mode, where a launch has it.
 
-use super::super::check::Context;
-use super::super::ir::{Op, WgmmaOp};
+use super::super::check::{Context, GlobalAccess};
+use super::super::ir::{Op, Order, Space, WgmmaOp};
 use super::access::{Lanes, Shape, bytes_of};
 use super::block::Block;
+use super::memory::{Allocation, SHARED_WINDOW, WINDOW};
 use super::run::Run;
 use super::warp::State;
 
@@ -18,6 +19,16 @@ macro_rules! checked {
             _ => None,
         }
     };
+}
+
+/// An address as its memory counts it, and whether that is shared memory.
+fn memory_of(space: Space, at: u64) -> (u64, bool) {
+    let offset = at.wrapping_sub(SHARED_WINDOW);
+    match space {
+        Space::Shared => (at, true),
+        Space::Generic if offset < WINDOW => (offset, true),
+        _ => (at, false),
+    }
 }
 
 impl Run<'_> {
@@ -54,6 +65,90 @@ impl Run<'_> {
         if let Some((check, context)) = checked!(self) {
             let at = |lane: usize| offset(lane) as usize;
             check.access(&context, active, at, size, STORE, shape.strong, same);
+        }
+    }
+
+    /// A load or store in one allocation of global memory.
+    #[inline(never)]
+    pub(super) fn check_races<const STORE: bool>(
+        &mut self,
+        a: &Allocation,
+        shape: Shape,
+        at: &[u64; 32],
+        active: u32,
+        size: usize,
+    ) {
+        let (element, regs) = (bytes_of(shape.ty), &self.warp.regs);
+        let value = |lane: usize, byte: u64| {
+            let byte = byte.wrapping_sub(at[lane]) as usize;
+            let reg = usize::from(shape.regs[byte / element & 3]);
+            let value = if shape.wide { regs.r64[reg].0[lane] } else { u64::from(regs.r32[reg].0[lane]) };
+            (value >> (8 * (byte % element))) as u8
+        };
+        let same = |byte: u64, lane: usize, other: Option<usize>| {
+            let now = other.map(|other| value(other, byte));
+            let mut stored = [0];
+            a.copy_out((byte - a.base) as usize, &mut stored);
+            now.unwrap_or(stored[0]) == value(lane, byte)
+        };
+        let access = GlobalAccess { write: STORE, strong: shape.strong, atomic: false };
+        let place = self.launch.block_place();
+        if let (Some((check, context)), Some(shadow)) = (checked!(self), &self.launch.shadow) {
+            let name = |address| self.launch.memory.operands.place(a, address);
+            check.global(&context, shadow, access, active, |lane| (at[lane], size as u64), same, name, place);
+        }
+    }
+
+    /// An atomic of one lane in global memory.
+    #[inline(never)]
+    pub(super) fn check_atomic_races(&mut self, a: &Allocation, lane: usize, at: u64, size: usize) {
+        let access = GlobalAccess { write: true, strong: true, atomic: true };
+        let place = self.launch.block_place();
+        if let (Some((check, context)), Some(shadow)) = (checked!(self), &self.launch.shadow) {
+            let name = |address| self.launch.memory.operands.place(a, address);
+            check.global(&context, shadow, access, 1 << lane, |_| (at, size as u64), |_, _, _| false, name, place);
+        }
+    }
+
+    /// What asynchronous copies read, all inside allocations, taken as read when they are issued.
+    #[inline(never)]
+    pub(super) fn check_copy_races(&mut self, active: u32, at: impl Fn(usize) -> (u64, u64)) {
+        let access = GlobalAccess { write: false, strong: false, atomic: false };
+        let (place, memory) = (self.launch.block_place(), &self.launch.memory);
+        if let (Some((check, context)), Some(shadow)) = (checked!(self), &self.launch.shadow) {
+            let name = |address| match memory.holding(address) {
+                Some(a) => memory.operands.place(a, address),
+                None => String::from("freed memory"),
+            };
+            check.global(&context, shadow, access, active, at, |_, _, _| false, name, place);
+        }
+    }
+
+    /// Before a store or an atomic that others may look for.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn check_release(&mut self, space: Space, at: &[u64; 32], order: Order, active: u32) {
+        let all = matches!(order, Order::Release | Order::AcqRel);
+        for lane in (0..32).filter(|lane| active >> lane & 1 == 1) {
+            let (at, shared) = memory_of(space, at[lane]);
+            let shadow = self.launch.shadow.as_ref().filter(|_| !shared);
+            if let Some((check, context)) = checked!(self) {
+                check.release(context.warp, lane, at, all, shadow);
+            }
+        }
+    }
+
+    /// After a load or an atomic that may have found what others passed on.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn check_acquire(&mut self, space: Space, at: &[u64; 32], order: Order, active: u32) {
+        let at_once = matches!(order, Order::Acquire | Order::AcqRel);
+        for lane in (0..32).filter(|lane| active >> lane & 1 == 1) {
+            let (at, shared) = memory_of(space, at[lane]);
+            let shadow = self.launch.shadow.as_ref().filter(|_| !shared);
+            if let Some((check, context)) = checked!(self) {
+                check.acquire(context.warp, lane, at, at_once, shadow);
+            }
         }
     }
 
@@ -178,7 +273,7 @@ impl Run<'_> {
             match op {
                 Op::FenceProxyAsync => check.proxy_fence(context.warp, active),
                 Op::FenceMbarrierInit => check.mbarrier_init_fence(context.warp, active),
-                _ => {}
+                _ => check.fence(context.warp, active),
             }
         }
     }

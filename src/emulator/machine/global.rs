@@ -82,18 +82,24 @@ impl Run<'_> {
     /// only between its issue and its wait would be read in a race.
     #[cold]
     #[inline(never)]
-    pub(super) fn check_sources(&self, copy: &CpAsync, active: u32) {
+    pub(super) fn check_sources(&mut self, copy: &CpAsync, active: u32) {
         for lane in (0..32).filter(|lane| active >> lane & 1 == 1) {
             self.check_source(copy.src[lane], u64::from(copy.src_size[lane]), 1 << lane);
         }
+        self.check_copy_races(active, |lane| (copy.src[lane], u64::from(copy.src_size[lane])));
     }
 
     /// Looks at the global memory that the bulk copy just issued reads.
     #[cold]
     #[inline(never)]
-    pub(super) fn check_bulk_source(&self) {
+    pub(super) fn check_bulk_source(&mut self, lane: usize) {
+        let mut ranges = Vec::new();
         if let Some(copy) = self.cta.bulk.last() {
-            copy.reads(|address, bytes| self.check_source(address, bytes, self.mask));
+            copy.reads(|address, bytes| ranges.push((address, bytes)));
+        }
+        for range in ranges {
+            self.check_source(range.0, range.1, self.mask);
+            self.check_copy_races(1 << lane, |_| range);
         }
     }
 

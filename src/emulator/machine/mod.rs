@@ -35,6 +35,7 @@ pub(crate) use run::site;
 pub use tensor::AsyncOrder;
 
 use super::arch::Arch;
+use super::check::GlobalShadow;
 use super::code::Module;
 use super::fault::{Fault, FaultKind};
 use super::ir::Code;
@@ -273,6 +274,7 @@ impl Machine {
             async_order: self.options.async_order,
             output: Default::default(),
             reports: self.options.checked.then(Default::default),
+            shadow: self.options.checked.then(GlobalShadow::new),
         };
         let resident = self.options.arch.resident_blocks(launch.threads(), total_shared);
         let workers = self.workers();

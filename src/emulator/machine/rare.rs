@@ -55,7 +55,16 @@ impl Run<'_> {
                 let lanes = (0..32).fold(0, |m, i| m | u32::from(window(at[i]) == space) << i);
                 self.warp.regs.put_pred(d, lanes, active);
             }
-            Op::Atom { op, space, ty, order: _, d, addr, b, c } => self.atomic(op, space, ty, d, addr, b, c, active)?,
+            Op::Atom { op, space, ty, order, d, addr, b, c } => {
+                let at = self.cta.check.is_some().then(|| self.lanes(addr, active).at);
+                if let Some(at) = &at {
+                    self.check_release(space, at, order, active);
+                }
+                self.atomic(op, space, ty, d, addr, b, c, active)?;
+                if let Some(at) = &at {
+                    self.check_acquire(space, at, order, active);
+                }
+            }
             Op::Prefetch { .. } | Op::PrefetchTensorMap { .. } => {}
             Op::Aligned { addr, bytes, .. } => {
                 let lanes = self.lanes(addr, active);

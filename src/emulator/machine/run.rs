@@ -1,6 +1,7 @@
 //! What an instruction sees while it runs, and the report when it fails.
 
 use super::super::arch::Arch;
+use super::super::check::GlobalShadow;
 use super::super::fault::{Fault, FaultKind, Site};
 use super::super::ir::{Code, PredSrc, Reg, V32, V64};
 use super::super::report::Reports;
@@ -45,6 +46,8 @@ pub(crate) struct Launch<'a> {
     pub output: Output,
     /// Where findings go, in checked mode.
     pub reports: Option<Reports>,
+    /// Who touched global memory, in checked mode.
+    pub shadow: Option<GlobalShadow>,
 }
 
 impl Launch<'_> {
@@ -56,6 +59,12 @@ impl Launch<'_> {
     /// Bytes of registers, shared and local memory of a block.
     pub fn state_bytes(&self) -> u64 {
         state_bytes(self.code, self.threads(), self.total_shared, self.local_bytes)
+    }
+
+    /// The index in the grid of a block by its number.
+    pub fn block_place(&self) -> impl Fn(u32) -> [u32; 3] + use<> {
+        let [x, y, _] = self.grid.map(|n| n.max(1));
+        move |number| [number % x, number / x % y, number / x / y]
     }
 
     /// Blocks of the grid.

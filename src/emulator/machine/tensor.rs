@@ -376,7 +376,7 @@ impl Run<'_> {
             self.check_bulk(lane);
         }
         if self.launch.reports.is_some() {
-            self.check_bulk_source();
+            self.check_bulk_source(lane);
         }
         if self.counting()
             && let Some(copy) = self.cta.bulk.last()
