@@ -203,8 +203,10 @@ impl Shadow {
     #[cold]
     fn one(&mut self, access: &Access<'_>, cell: usize, at: usize, bytes: usize, way: Way, found: &mut Vec<Conflict>) {
         let reader = access.reader();
-        if self.reads[reader].len() < self.cells.len() {
-            self.reads[reader].resize(self.cells.len(), Read::default());
+        let cells = self.cells.len();
+        // Bulk copies, which only write, have no column of readers.
+        if let Some(reads) = self.reads.get_mut(reader).filter(|reads| reads.len() < cells) {
+            reads.resize(cells, Read::default());
         }
         let Cell { writer, parts, readers } = self.cells[cell];
         if parts & MODIFIED != 0 {
