@@ -143,6 +143,66 @@ fn products_are_waited_for() {
     }
 }
 
+/// Other instructions' writes to registers of a product are fenced from it; a product's own are not other instructions'.
+#[test]
+fn products_are_fenced_from_other_writes() {
+    const PRODUCT: &str =
+        "wgmma.mma_async.sync.aligned.m64n8k32.s32.s8.s8 {%r16, %r17, %r18, %r19}, %d4, %d4, PREDICATE;\n";
+    let wait = "wgmma.commit_group.sync.aligned; wgmma.wait_group.sync.aligned 0;\n";
+    let fence = "wgmma.fence.sync.aligned;\n";
+    for (body, part) in [
+        ("P W", Some("no wgmma.fence before the warp's first wgmma")),
+        ("P F W", Some("no wgmma.fence before")),
+        ("F P P W P W", None),
+        ("F P W F P W", None),
+        ("F P W SET F P W", None),
+        ("F P W SET P W", Some("2 registers of the accumulators were written since the last wgmma.fence")),
+        ("F P SET W P W", None),
+        ("F SET P W", Some("2 registers of the accumulators")),
+        ("F SET Z W P W", None),
+    ] {
+        let words = body.split(' ').map(|word| match word {
+            "P" => PRODUCT.replace("PREDICATE", "%p3"),
+            "Z" => PRODUCT.replace("PREDICATE", "%p2"),
+            "F" => fence.to_owned(),
+            "W" => wait.to_owned(),
+            _ => "add.u32 %r16, %r16, 1; add.u32 %r18, %r18, 1;\n".to_owned(),
+        });
+        let text = format!(
+            "st.shared.u32 [%r1], %r4; mov.u32 %r16, 0; mov.u32 %r17, 0; mov.u32 %r18, 0; mov.u32 %r19, 0;\n\
+             mov.u64 %d4, 0x4000000000000000; setp.eq.u32 %p2, %r3, 0; setp.eq.u32 %p3, %r3, 1;\n{}",
+            words.collect::<String>()
+        );
+        // Late only: a register that is written while a product is under way is a fault of its own, and lands differently.
+        let reports = run(AsyncOrder::Late, true, &text, 1, 128).unwrap_or_else(|fault| panic!("{fault}")).reports;
+        let found: Vec<_> = reports.iter().filter(|r| r.kind == ReportKind::AsyncGroup).collect();
+        assert_eq!(found.len(), usize::from(part.is_some()), "{body}: {found:?}");
+        if let (Some(part), [report]) = (part, &found[..]) {
+            assert!(report.to_string().contains(part) && report.times == 4, "{body}: {report}");
+        }
+    }
+}
+
+/// `try_wait` may give up before the phase is over: in some random orders it does, and never in the others.
+#[test]
+fn a_wait_may_come_back_early() {
+    let body = format!(
+        "{ONE}EXPECT\n{COPY}mbarrier.try_wait.parity.shared.b64 %p0, [%r2], 0; selp.u32 %r5, 1, 0, %p0;\n\
+         W: mbarrier.try_wait.parity.shared.b64 %p0, [%r2], 0; @!%p0 bra W;\nsetp.eq.u32 %p2, %r5, 0; @%p2 trap;"
+    )
+    .replace("EXPECT", "mbarrier.arrive.expect_tx.shared.b64 _, [%r2], 512;");
+    let early = |order| match run(order, false, &body, 1, 32) {
+        Ok(_) => false,
+        Err(fault) => {
+            assert_eq!(fault.kind, FaultKind::Trap, "{fault}");
+            true
+        }
+    };
+    assert!(!early(AsyncOrder::Late) && !early(AsyncOrder::Early));
+    let count = (0..32).filter(|seed| early(AsyncOrder::Random(*seed))).count();
+    assert!((1..32).contains(&count), "{count} of 32 orders");
+}
+
 #[test]
 fn collectives_name_only_lanes_that_are_there() {
     let gone = "setp.ge.u32 %p2, %r0, 4; @%p2 exit;\n";

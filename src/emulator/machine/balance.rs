@@ -8,6 +8,7 @@ use super::super::fault::Site;
 use super::super::ir::{Addr, Op};
 use super::super::report::{Report, ReportKind};
 use super::block::Block;
+use super::fenced::Fenced;
 use super::run::{Launch, Run, site};
 
 /// The groups of one warp: `cp.async` by lane, `wgmma` by warp.
@@ -15,6 +16,7 @@ use super::run::{Launch, Run, site};
 pub(crate) struct Groups {
     copies: [Group; 32],
     products: Group,
+    pub(super) fenced: Fenced,
 }
 
 /// Asynchronous work of one kind by one issuer.
@@ -118,7 +120,11 @@ impl Run<'_> {
                 self.copies(active, Group::wait_all);
                 self.known(addr, active, |known, _, _| known.unseen = true);
             }
-            Op::Wgmma(_) if active == self.warp.live => self.groups().products.work(pc),
+            Op::WgmmaFence => self.note_fence(),
+            Op::Wgmma(ref op) if active == self.warp.live => {
+                self.note_product(op, active);
+                self.groups().products.work(pc);
+            }
             Op::WgmmaCommit => self.groups().products.commit(),
             Op::WgmmaWait { pending } => self.groups().products.wait(pending),
             Op::TmaLoad { mbar, .. } | Op::BulkLoad { mbar, .. } => {
@@ -155,7 +161,7 @@ impl Run<'_> {
         }
     }
 
-    fn groups(&mut self) -> &mut Groups {
+    pub(super) fn groups(&mut self) -> &mut Groups {
         self.warp.groups.get_or_insert_default()
     }
 

@@ -5,7 +5,7 @@ use super::super::fault::Fault;
 use super::super::ir::{Addr, Op, Pred};
 use super::interpret::Flow;
 use super::run::Run;
-use super::tensor::narrow;
+use super::tensor::{AsyncOrder, narrow};
 use super::warp::State;
 
 impl Run<'_> {
@@ -70,6 +70,12 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// `mbarrier.try_wait` waits only for a time that nobody knows: in random order it may come back before the phase is
+    /// over, so that a wait without a loop shows.
+    fn comes_back(&mut self) -> bool {
+        matches!(self.launch.async_order, AsyncOrder::Random(_)) && self.lands_now()
+    }
+
     /// A test or wait: with `blocking` the lanes wait here until the phase is over, for all of them.
     fn wait(
         &mut self,
@@ -89,7 +95,7 @@ impl Run<'_> {
             done |= u32::from(over) << lane;
         }
         if done != active {
-            if blocking && done == 0 && active == self.mask {
+            if blocking && done == 0 && active == self.mask && !self.comes_back() {
                 return Ok(Flow::Again(State::Mbarrier { address: at[active.trailing_zeros() as usize & 31] }));
             }
             self.warp.polls += 1;

@@ -10,6 +10,7 @@ mod checked;
 mod collective;
 mod counters;
 mod cta;
+mod fenced;
 mod format;
 mod global;
 mod grid;

@@ -62,7 +62,7 @@ pub enum AsyncOrder {
     Late,
     /// When they are issued, so that an overwrite that comes too early shows.
     Early,
-    /// Some at their issue and some late, by a generator with this seed.
+    /// Some at their issue and some late, by a generator with this seed; `mbarrier.try_wait` gives up now and then.
     Random(u64),
 }
 
@@ -128,7 +128,7 @@ impl Run<'_> {
         Ok(Some(Flow::Again(State::Converge { missing })))
     }
 
-    fn lands_now(&mut self) -> bool {
+    pub(super) fn lands_now(&mut self) -> bool {
         self.cta.asynchronous += 1;
         self.launch.async_order.early(self.cta.index, self.cta.asynchronous)
     }
@@ -363,6 +363,9 @@ impl Run<'_> {
             let Some(Op::Wgmma(op)) = inst.map(|inst| &inst.op) else { return Err(self.unknown()) };
             let landed = product.land(self.launch.level, op, &mut self.warp.regs.r32, self.cta.shared.as_slice());
             landed.map_err(|p| report(self.launch, &p, product.inst, self.cta.index, self.warp.index, self.mask))?;
+            if let Some(groups) = &mut self.warp.groups {
+                groups.fenced.landed(op, &self.warp.regs.r32);
+            }
         }
     }
 
