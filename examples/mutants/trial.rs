@@ -173,8 +173,12 @@ fn failures(said: &str) -> Vec<(String, String)> {
         // "thread 'NAME' (ID) panicked at FILE:LINE:COLUMN:", and the message on the next line.
         let Some((name, _)) = line.strip_prefix("thread '").and_then(|rest| rest.split_once('\'')) else { continue };
         if line.contains(" panicked at ") {
-            let message = lines.find(|line| !line.trim().is_empty()).unwrap_or_default();
-            messages.entry(name.to_owned()).or_insert_with(|| message.trim().to_owned());
+            let mut message = lines.find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
+            // A heading says nothing yet.
+            if message.ends_with([':', '.']) {
+                message = format!("{message} {}", lines.next().unwrap_or_default().trim());
+            }
+            messages.entry(name.to_owned()).or_insert(message);
         }
     }
     let failed = |line: &str| Some(line.strip_prefix("test ")?.strip_suffix(" ... FAILED")?.to_owned());
