@@ -138,9 +138,9 @@
 //!
 //! # How exact it is
 //!
-//! Floating tensor products are summed in f64 and rounded once, because the hardware's order is not specified;
-//! approximate functions keep within the bounds that the PTX ISA gives. What a GPU really did is recorded in
-//! `tests/golden`.
+//! The emulator is held to what an H100 gave for every instruction with a meaning of its own: the table in
+//! `tests/golden/README.md` says which, bit for bit. So are floating tensor products, whose order and width the PTX ISA
+//! leaves open; approximate functions keep within the bounds that it gives.
 //!
 //! # What is not supported
 //!

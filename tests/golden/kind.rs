@@ -10,8 +10,6 @@ use super::approximate;
 pub enum Kind {
     /// Every bit.
     Bits,
-    /// Every bit where sums are exact; elsewhere not compared yet.
-    ExactSums,
     /// Both within the bounds of the PTX ISA.
     Approximate,
 }
@@ -21,8 +19,6 @@ impl Kind {
     pub fn of(probe: &str) -> Kind {
         if probe.ends_with("_approximate") || probe.ends_with("_approximate_bf16") {
             Kind::Approximate
-        } else if (probe.starts_with("mma_") || probe.starts_with("wgmma_")) && !probe.contains("int8") {
-            Kind::ExactSums
         } else {
             Kind::Bits
         }
@@ -32,7 +28,6 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Kind::Bits => "every bit",
-            Kind::ExactSums => "every bit of exact sums",
             Kind::Approximate => "within the bound of the PTX ISA",
         }
     }
@@ -49,18 +44,12 @@ pub fn compare(probe: &ProbeOutput, gpu: &[u32]) -> Result<(), String> {
         println!("{}:{report}", probe.name);
         return Ok(());
     }
-    let counts = |i: usize| match Kind::of(probe.name) {
-        Kind::Bits => true,
-        // The first 8 of 32 blocks, of 128 words each.
-        Kind::ExactSums if probe.name.starts_with("mma_") => i / 128 % 32 < 8,
-        Kind::ExactSums | Kind::Approximate => false,
-    };
     let n = probe.input.len() / 4;
     let opcodes = opcodes(probe, ours.len());
     let departs = |i: usize| {
         opcodes.as_ref().is_some_and(|opcodes| DEPARTURES.iter().any(|(opcode, _)| *opcode == opcodes[i / n]))
     };
-    let wrong: Vec<usize> = (0..gpu.len()).filter(|&i| counts(i) && ours[i] != gpu[i] && !departs(i)).collect();
+    let wrong: Vec<usize> = (0..gpu.len()).filter(|&i| ours[i] != gpu[i] && !departs(i)).collect();
     let Some(&first) = wrong.first() else { return Ok(()) };
     let differ = format!("{} of {} words differ, from word {first} on", wrong.len(), gpu.len());
     let at = |i: usize| format!("{:#010x}, the GPU {:#010x}", ours[i], gpu[i]);

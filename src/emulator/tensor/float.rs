@@ -5,18 +5,13 @@
 //! e`; B register `h` column `g`, the same rows; C as f32 like the integer tile, as f16 register `r` holds
 //! columns `2t` (low) and `2t + 1`.
 //!
-//! Arithmetic: a product of two such elements is exact in f64; one instruction's products are added to C in f64, k
-//! ascending, and the sum is rounded once, to nearest even. The hardware's order and inner width are not
-//! specified by the PTX ISA, so this is one legal result, provisional until probes have run on a GPU. A NaN
-//! result is the canonical one.
+//! How products are summed is in `sum.rs`.
 
-use half::f16;
-
-use crate::emulator::ir::{AccTy, MmaTy, V32};
+use crate::emulator::ir::{MmaTy, V32};
 use crate::emulator::simd::leveled;
 
 /// The deepest tile: 32 fp8 elements.
-const MAX_K: usize = 32;
+pub(super) const MAX_K: usize = 32;
 
 /// Operand A of a tile as numbers: `[row][k]`.
 pub(super) type RowsA = [[f64; MAX_K]; 16];
@@ -34,7 +29,7 @@ pub(super) fn per_word(ty: MmaTy) -> usize {
 
 /// f16 without branches, so that loops over it become vectors. Exact: every f16 is an f32.
 #[inline(always)]
-fn half(bits: u32) -> f64 {
+pub(super) fn half(bits: u32) -> f64 {
     let magnitude = bits & 0x7fff;
     // Exponent and mantissa in place, then the bias from 15 to 127; subnormals come out right by the multiplication.
     let finite = f32::from_bits(magnitude << 13) * f32::from_bits((127 + 112) << 23);
@@ -134,70 +129,6 @@ leveled!(
 leveled!(
     /// Unpacks a B fragment of `halves` blocks of k.
     pub(super) fn columns_b(ty: MmaTy, halves: usize, b: [&V32; 2]) -> ColumnsB = columns_b_any
-);
-
-/// `sums += A·B`, k ascending. Products are exact, so a fused multiply-add would give the same bits.
-#[inline(always)]
-fn accumulate(sums: &mut [[f64; 8]; 16], a: &RowsA, b: &ColumnsB, k: usize) {
-    for (sums, a) in sums.chunks_exact_mut(4).zip(a.chunks_exact(4)) {
-        let mut acc = [[0.0; 8]; 4];
-        acc.copy_from_slice(sums);
-        for (i, b) in b.iter().enumerate().take(k) {
-            for (acc, a) in acc.iter_mut().zip(a) {
-                for (acc, b) in acc.iter_mut().zip(b) {
-                    *acc += a[i] * b;
-                }
-            }
-        }
-        sums.copy_from_slice(&acc);
-    }
-}
-
-/// Rounds once to f32; NaN becomes canonical.
-#[inline(always)]
-fn to_f32(x: f64) -> u32 {
-    if x.is_nan() { 0x7fff_ffff } else { (x as f32).to_bits() }
-}
-
-/// Rounds once to f16; NaN becomes canonical.
-fn to_f16(x: f64) -> u32 {
-    if x.is_nan() { 0x7fff } else { u32::from(f16::from_f64(x).to_bits()) }
-}
-
-#[inline(always)]
-fn tile_any(acc: AccTy, k: usize, a: &RowsA, b: &ColumnsB, c: [&V32; 4]) -> [V32; 4] {
-    let mut sums = [[0.0; 8]; 16];
-    let mut d = [V32([0; 32]); 4];
-    if acc == AccTy::F16 {
-        for (lane, r) in (0..64).map(|i| (i % 32, i / 32)) {
-            let row = &mut sums[lane / 4 + 8 * r];
-            (row[2 * (lane % 4)], row[2 * (lane % 4) + 1]) = (half(c[r].0[lane] & 0xffff), half(c[r].0[lane] >> 16));
-        }
-        accumulate(&mut sums, a, b, k);
-        for (lane, r) in (0..64).map(|i| (i % 32, i / 32)) {
-            let row = &sums[lane / 4 + 8 * r];
-            d[r].0[lane] = to_f16(row[2 * (lane % 4)]) | to_f16(row[2 * (lane % 4) + 1]) << 16;
-        }
-    } else {
-        for i in 0..4 {
-            for lane in 0..32 {
-                sums[lane / 4 + 8 * (i / 2)][2 * (lane % 4) + i % 2] = f64::from(f32::from_bits(c[i].0[lane]));
-            }
-        }
-        accumulate(&mut sums, a, b, k);
-        for i in 0..4 {
-            for lane in 0..32 {
-                d[i].0[lane] = to_f32(sums[lane / 4 + 8 * (i / 2)][2 * (lane % 4) + i % 2]);
-            }
-        }
-    }
-    d
-}
-
-leveled!(
-    /// `D = A·B + C` of one tile of depth `k`. With an f16 accumulator only the first two registers of `c` and of the
-    /// result count.
-    pub(super) fn tile(acc: AccTy, k: usize, a: &RowsA, b: &ColumnsB, c: [&V32; 4]) -> [V32; 4] = tile_any
 );
 
 /// Flips the sign of every element of a fragment (`wgmma`'s `imm-scale` of −1).

@@ -6,6 +6,7 @@ use crate::emulator::simd::Level;
 #[cfg(target_arch = "x86_64")]
 use crate::emulator::simd::Simd;
 
+use super::sum::{self, Summing};
 use super::{float, int8};
 #[cfg(target_arch = "x86_64")]
 use super::{int8_avx2, int8_avx512};
@@ -69,7 +70,8 @@ pub(crate) fn mma(level: Level, registers: &mut [V32], op: &MmaOp) -> Result<(),
         int8::tile(level, int, halves, a, b, c)
     } else {
         let (rows, columns) = (float::rows_a(level, kind.a, halves, a), float::columns_b(level, kind.b, halves, b));
-        float::tile(level, kind.acc, usize::from(kind.k), &rows, &columns, c)
+        let how = Summing { acc: kind.acc, k: usize::from(kind.k), types: [kind.a, kind.b], wgmma: false };
+        sum::tile(level, how, &rows, &columns, c)
     };
     for (&register, value) in op.d.iter().zip(d) {
         registers[usize::from(register)] = value;

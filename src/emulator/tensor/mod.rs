@@ -12,6 +12,7 @@ mod int8_avx2;
 mod int8_avx512;
 mod ldmatrix;
 mod mma;
+mod sum;
 mod wgmma;
 
 pub(crate) use ldmatrix::{ldmatrix, stmatrix};

@@ -16,6 +16,7 @@ use crate::emulator::simd::Simd;
 use super::descriptor::Descriptor;
 #[cfg(target_arch = "x86_64")]
 use super::int8_avx512;
+use super::sum::{self, Summing};
 use super::{float, int8};
 
 /// Operand A as captured at issue.
@@ -234,9 +235,10 @@ impl PendingWgmma {
             self.each_block(op, registers, shared, |b, c| int8::tile(level, kind, 2, a, b, c))
         } else {
             let rows = float::rows_a(level, op.kind.a, 2, a);
-            let k = usize::from(op.kind.k);
+            let kind = &op.kind;
+            let how = Summing { acc: kind.acc, k: usize::from(kind.k), types: [kind.a, kind.b], wgmma: true };
             self.each_block(op, registers, shared, |b, c| {
-                float::tile(level, op.kind.acc, k, &rows, &float::columns_b(level, op.kind.b, 2, b), c)
+                sum::tile(level, how, &rows, &float::columns_b(level, kind.b, 2, b), c)
             })
         }
     }
