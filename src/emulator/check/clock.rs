@@ -389,7 +389,7 @@ mod tests {
 
     #[test]
     fn lanes_part_when_one_learns_more() {
-        let (mut first, mut second) = (warp(0), warp(1));
+        let (first, mut second) = (warp(0), warp(1));
         let mut sent = Clock::default();
         first.release(u32::MAX, &mut sent);
         second.acquire(1 << 4, &sent);
