@@ -8,6 +8,7 @@ mod convert;
 mod counters;
 mod cuda;
 mod cuda_math;
+mod example;
 mod faults;
 mod findings;
 mod float;
