@@ -58,3 +58,40 @@ fn widening_is_exact() {
     println!("widening: {cases} values");
     assert_eq!(cases, 2 << 16);
 }
+
+/// Numbers of `T` by their bits, of either sign: each comes back, halfway to the next goes to the even one, and what is a
+/// hair nearer goes there. `infinity` has the bits after the largest.
+fn narrowing<T: Float>(exponent_bits: u32, infinity: u16, bits_of: impl Fn(T) -> u16) -> usize {
+    let mut cases = 0;
+    for bits in 0..infinity {
+        let this = value(bits, exponent_bits);
+        // The number after the largest, were there one.
+        let next = if bits + 1 == infinity {
+            2.0 * this - value(bits - 1, exponent_bits)
+        } else {
+            value(bits + 1, exponent_bits)
+        };
+        let half = ((this + next) / 2.0) as f32;
+        assert_eq!(f64::from(half), (this + next) / 2.0, "an f32 lies halfway");
+        for (x, want) in
+            [(this as f32, bits), (half, bits + bits % 2), (half.next_down(), bits), (half.next_up(), bits + 1)]
+        {
+            assert_eq!(bits_of(T::from_f32(x)), want, "{x}");
+            assert_eq!(bits_of(T::from_f32(-x)), want | 0x8000, "-{x}");
+            cases += 2;
+        }
+    }
+    assert!(T::from_f32(f32::NAN).to_f32().is_nan());
+    cases
+}
+
+#[test]
+fn narrowing_takes_the_nearest_and_of_two_the_even() {
+    assert_eq!(narrowing::<f16>(5, 0x7C00, f16::to_bits), 8 * 0x7C00);
+    assert_eq!(narrowing::<bf16>(8, 0x7F80, bf16::to_bits), 8 * 0x7F80);
+    for bits in (0..=u32::MAX).step_by(65_521) {
+        let x = f32::from_bits(bits);
+        assert_eq!(<f32 as Float>::from_f32(x).to_bits(), bits);
+        assert_eq!(Float::to_f32(x).to_bits(), bits);
+    }
+}
