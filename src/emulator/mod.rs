@@ -155,6 +155,8 @@
 //! - `wmma` (nvcc makes it of `nvcuda::wmma`; use `mma`), `mma.sp`, `wgmma.mma_async.sp`, products of int4, bits and f64,
 //!   `movmatrix`, and `tcgen05` of sm_100.
 //! - Textures and surfaces: `tex`, `tld4`, `txq`, `suld`, `sust`, `sured`, `suq`, and variables of their types.
+//! - Arithmetic that sm_100 and later have: `.f32x2`, sums of mixed precision, three-input `min` and `max`, conversions to
+//!   and from 4- and 6-bit floats and `.ue8m0x2`, and by `.rs`; and `fma` with `.oob`.
 //! - Video instructions (`vadd`, `vset`, …; nvcc does not make them for these architectures).
 //! - Registers of 128 bits and vectors of registers, `ld` and `st` of more than 16 bytes, atomics of `.b128`.
 //! - `alloca`, `stacksave` and `stackrestore`; variadic functions of the module; initial values that are parts of an

@@ -12,6 +12,7 @@ mod example;
 mod faults;
 mod findings;
 mod float;
+mod forms;
 mod grid;
 mod harness;
 mod hostile;

@@ -50,6 +50,13 @@ const BODIES: &[(&str, &str)] = &[
     ("sust.b.1d.b32.trap [%d1, {%r2}], %r1;", "instruction sust"),
     ("sured.b.add.1d.u32.trap [%d1, {%r2}], %r1;", "instruction sured"),
     ("suq.width.b32 %r1, [%d1];", "instruction suq"),
+    ("add.rn.f32x2 %d1, %d2, %d3;", ".f32x2"),
+    ("add.rn.f32.f16 %f1, %f2, %f1;", "modifier .f16 is not supported"),
+    ("max.f32 %f1, %f2, %f1, %f2;", "three-input min and max"),
+    ("cvt.rn.satfinite.e2m3x2.f32 %r1, %f1, %f2;", "e2m3x2"),
+    ("cvt.rn.bf16x2.ue8m0x2 %r1, %r2;", "ue8m0x2"),
+    ("cvt.rs.f16x2.f32 %r1, %f1, %f2, %r2;", "rounding None does not go"),
+    ("fma.rn.oob.f16x2 %r1, %r2, %r3, %r4;", "modifier .oob"),
     ("vadd.u32.u32.u32 %r1, %r2.b0, %r3;", "vadd"),
     ("vset.u32.u32.lt %r1, %r2, %r3;", "instruction vset"),
     (".reg .b128 %q;", "registers of 128 bits are not supported"),
@@ -96,7 +103,7 @@ fn refusals_name_what_is_not_supported() {
         let text = Module::parse(&format!("{HEAD}{part}")).expect_err(part).to_string();
         assert!(text.contains(why) && text.contains("PTX line 4"), "{part}: {text}");
     }
-    assert_eq!((BODIES.len(), MODULES.len()), (45, 9));
+    assert_eq!((BODIES.len(), MODULES.len()), (52, 9));
 }
 
 #[test]
@@ -118,6 +125,10 @@ fn the_page_lists_them() {
         "mbarrier.pending_count",
         "wmma",
         "mma.sp",
+        ".f32x2",
+        ".ue8m0x2",
+        ".rs",
+        ".oob",
         "wgmma.mma_async.sp",
         "movmatrix",
         "tcgen05",

@@ -25,6 +25,8 @@ pub enum Ty {
     E4M3x2,
     E5M2x2,
     TF32,
+    U16x2,
+    S16x2,
 }
 
 /// A memory space. `Generic` is resolved per lane by address window.
@@ -106,6 +108,7 @@ pub enum Binary {
     MulHi,
     MulWide,
     Mul24Lo,
+    Mul24Hi,
     Div,
     Rem,
     Min,
@@ -120,6 +123,15 @@ pub enum Binary {
     DivApprox,
     DivFull,
     CopySign,
+    /// `.xorsign.abs`: of the magnitudes, with the sign of the product.
+    MinXorsign,
+    MaxXorsign,
+    /// `bmsk`: a mask of a position and a width.
+    BmskClamp,
+    BmskWrap,
+    /// `szext`: the low bits of a, as many as b says, extended.
+    SzextClamp,
+    SzextWrap,
 }
 
 /// `d = f(a, b, c)`.
@@ -144,6 +156,8 @@ pub enum Ternary {
     Dp4a(bool, bool),
     Dp2aLo(bool, bool),
     Dp2aHi(bool, bool),
+    /// `fns`: the n-th set bit of a from b on.
+    Fns,
 }
 
 /// Comparison of `setp`; the `u` forms are true when an operand is NaN; `Num`/`Nan` ask just that.

@@ -14,7 +14,7 @@ pub(crate) fn bytes_of(ty: Ty) -> usize {
     match ty {
         Ty::U8 | Ty::S8 | Ty::B8 => 1,
         Ty::U16 | Ty::S16 | Ty::B16 | Ty::F16 | Ty::BF16 | Ty::E4M3x2 | Ty::E5M2x2 => 2,
-        Ty::U32 | Ty::S32 | Ty::B32 | Ty::F16x2 | Ty::BF16x2 | Ty::F32 | Ty::TF32 => 4,
+        Ty::U32 | Ty::S32 | Ty::B32 | Ty::F16x2 | Ty::BF16x2 | Ty::F32 | Ty::TF32 | Ty::U16x2 | Ty::S16x2 => 4,
         Ty::U64 | Ty::S64 | Ty::B64 | Ty::F64 => 8,
     }
 }

@@ -266,23 +266,22 @@ impl Run<'_> {
                 let Some(lanes) = alu::compare(level, &self.warp.regs, cmp, ty, ftz, a, b) else {
                     return Err(self.unknown());
                 };
-                let (yes, no) = match combine {
+                let (yes, mut no) = match combine {
                     None => (lanes, !lanes),
                     Some((op, p)) => {
                         let other = self.lanes_of(p);
                         (alu::combine(op, lanes, other), alu::combine(op, !lanes, other))
                     }
                 };
+                // Packed halves: the second predicate is the upper halves' result, not the complement.
+                if not_d.is_some() && matches!(ty, Ty::F16x2 | Ty::BF16x2) {
+                    no = self.upper_halves(cmp, ty, ftz, [a, b], combine).unwrap_or(no);
+                }
                 if let Some(d) = d {
                     self.warp.regs.put_pred(d, yes, active);
                 }
-                // Packed halves: the second predicate is the upper halves' result, not the complement.
                 if let Some(d) = not_d {
-                    let second = match ty {
-                        Ty::F16x2 | Ty::BF16x2 => alu::compare_upper(&self.warp.regs, cmp, ty, a, b).unwrap_or(no),
-                        _ => no,
-                    };
-                    self.warp.regs.put_pred(d, second, active);
+                    self.warp.regs.put_pred(d, no, active);
                 }
                 true
             }

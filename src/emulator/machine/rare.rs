@@ -2,7 +2,7 @@
 //! the way to warp-wide, atomic, tensor and asynchronous ones.
 
 use super::super::fault::{Fault, FaultKind};
-use super::super::ir::{BarRed, Op, Reg, Space, Special};
+use super::super::ir::{BarRed, BoolOp, Cmp, Op, PredSrc, Reg, Space, Special, Ty};
 use super::alu;
 use super::interpret::Flow;
 use super::memory::{LOCAL_WINDOW, PARAM_WINDOW, SHARED_WINDOW, WINDOW};
@@ -26,12 +26,11 @@ impl Run<'_> {
                 let Some(mut lanes) = alu::compare(level, &self.warp.regs, cmp, ty, ftz, a, b) else {
                     return Err(self.unknown());
                 };
-                let mut upper = alu::compare_upper(&self.warp.regs, cmp, ty, a, b).unwrap_or(0);
+                let upper = self.upper_halves(cmp, ty, ftz, [a, b], combine).unwrap_or(0);
                 if let Some((op, p)) = combine {
-                    let other = self.lanes_of(p);
-                    (lanes, upper) = (alu::combine(op, lanes, other), alu::combine(op, upper, other));
+                    lanes = alu::combine(op, lanes, self.lanes_of(p));
                 }
-                if !alu::set(&mut self.warp.regs, dty, d, lanes, upper, active) {
+                if !alu::set(&mut self.warp.regs, dty, ty, d, lanes, upper, active) {
                     return Err(self.unknown());
                 }
             }
@@ -117,6 +116,20 @@ impl Run<'_> {
             _ => return self.tensor(op, active),
         }
         Ok(Flow::Next)
+    }
+
+    /// Lanes where a comparison of the upper halves of packed registers holds; None for other types.
+    #[cold]
+    pub(super) fn upper_halves(
+        &self,
+        cmp: Cmp,
+        ty: Ty,
+        ftz: bool,
+        [a, b]: [Reg; 2],
+        combine: Option<(BoolOp, PredSrc)>,
+    ) -> Option<u32> {
+        let upper = alu::compare_upper(&self.warp.regs, cmp, ty, ftz, a, b)?;
+        Some(combine.map_or(upper, |(op, p)| alu::combine(op, upper, self.lanes_of(p))))
     }
 
     fn branch_indexed(&mut self, index: Reg, targets: &[u32], active: u32) -> Result<Flow, Fault> {

@@ -19,17 +19,20 @@ pub(super) fn cvt(c: &mut Context) -> Result {
     let round = int_round.unwrap_or(round);
     let mods = Mods { round, ftz, sat: sat || satfinite, relu, ..PLAIN };
     if PACKED.contains(&to) || PACKED.contains(&from) {
-        if sat || ftz || satfinite != FP8.contains(&to) {
+        if sat || ftz || FP8.contains(&to) && !satfinite || FP8.contains(&from) && satfinite {
             return Err("these modifiers do not go with a packed conversion".into());
         }
         return packed(c, to, from, mods);
     }
     if to == Ty::TF32 {
-        if from != Ty::F32 || !matches!(round, Round::NearestAway | Round::Nearest) || ftz || sat || satfinite || relu {
-            return Err("only cvt.rna.tf32.f32 and cvt.rn.tf32.f32 are supported".into());
+        let away = round == Round::NearestAway && !relu;
+        if from != Ty::F32 || !(away || matches!(round, Round::Nearest | Round::Zero)) || ftz || sat {
+            return Err("to .tf32 only .f32 is converted, by .rna, .rn or .rz".into());
         }
-    } else if satfinite || relu && !(matches!(to, Ty::F16 | Ty::BF16) && from == Ty::F32) {
+    } else if (satfinite || relu) && (sat || ftz || !matches!(to, Ty::F16 | Ty::BF16) || from != Ty::F32) {
         return Err("these modifiers do not go with this conversion".into());
+    } else if satfinite {
+        return one_of_a_pair(c, to, mods);
     } else {
         check(to, from, mods)?;
     }
@@ -118,6 +121,19 @@ fn scalar(c: &mut Context, to: Ty, from: Ty, mods: Mods) -> Result {
     let narrow = c.temp(File::R32)?;
     c.prepare(Op::Cvt { to, from, mods, d: narrow, a });
     c.emit(Op::Cvt { to: extended(to, register.bits), from: to, mods: PLAIN, d: register.reg, a: narrow });
+    Ok(())
+}
+
+/// `.satfinite` to one half, which is to a pair whose upper half is zero.
+fn one_of_a_pair(c: &mut Context, to: Ty, mods: Mods) -> Result {
+    if !matches!(mods.round, Round::Nearest | Round::Zero) {
+        return Err(format!("rounding {:?} does not go with a conversion to {to:?}", mods.round));
+    }
+    let [d, b] = c.args()?;
+    let (a, b) = (c.const32(0)?, c.src(b, Ty::F32)?);
+    let d = c.dst(d, to)?;
+    let to = if to == Ty::F16 { Ty::F16x2 } else { Ty::BF16x2 };
+    c.emit(Op::CvtPack { to, mods, d, a, b });
     Ok(())
 }
 

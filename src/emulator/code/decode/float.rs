@@ -1,6 +1,6 @@
 //! Float arithmetic (PTX ISA §9.7.3–§9.7.5).
 
-use super::super::super::ir::{Binary, Cmp, File, Mods, Op, Round, Ternary, Ty, Unary};
+use super::super::super::ir::{Binary, BoolOp, Cmp, File, Mods, Op, Pred, PredSrc, Reg, Round, Ternary, Ty, Unary};
 use super::super::words::PLAIN;
 use super::Decode;
 use super::context::Context;
@@ -60,6 +60,9 @@ pub(super) fn fma(c: &mut Context, ty: Ty) -> Result {
     check(ty, &FLOATS)?;
     let mut mods = arithmetic_mods(c, ty)?;
     mods.relu = HALVES.contains(&ty) && c.words.take("relu");
+    if mods.relu && mods.sat {
+        return Err(".sat and .relu do not go together".into());
+    }
     let [d, a, b, addend] = c.args()?;
     let (a, b, addend) = (c.src(a, ty)?, c.src(b, ty)?, c.src(addend, ty)?);
     let d = c.dst(d, ty)?;
@@ -93,6 +96,15 @@ pub(super) fn least(c: &mut Context, f: Binary, ty: Ty) -> Result {
     check(ty, &FLOATS)?;
     let ftz = matches!(ty, Ty::F32 | Ty::F16 | Ty::F16x2) && c.words.take("ftz");
     let nan = ty != Ty::F64 && c.words.take("NaN");
+    let f = if ty != Ty::F64 && c.words.take("xorsign") {
+        c.words.require("abs")?;
+        if f == Binary::Min { Binary::MinXorsign } else { Binary::MaxXorsign }
+    } else {
+        f
+    };
+    if c.inst.operands.len() > 3 {
+        return Err("three-input min and max need sm_100 and are not supported".into());
+    }
     let mods = Mods { ftz, nan, ..PLAIN };
     let [d, a, b] = c.args()?;
     let (a, b) = (c.src(a, ty)?, c.src(b, ty)?);
@@ -165,12 +177,16 @@ fn testp(c: &mut Context) -> Result {
     enum Property {
         Self_(Cmp),
         Infinity(Cmp),
+        Normal,
+        Subnormal,
     }
     let property = c.words.one_of(&[
         ("number", Property::Self_(Cmp::Num)),
         ("notanumber", Property::Self_(Cmp::Nan)),
         ("infinite", Property::Infinity(Cmp::Eq)),
         ("finite", Property::Infinity(Cmp::Lt)),
+        ("normal", Property::Normal),
+        ("subnormal", Property::Subnormal),
     ])?;
     let ty = c.words.ty_in(&[Ty::F32, Ty::F64])?;
     let [d, a] = c.args()?;
@@ -178,6 +194,10 @@ fn testp(c: &mut Context) -> Result {
     let d = c.pred_dst(d)?;
     let (cmp, a, b) = match property {
         Property::Self_(cmp) => (cmp, a, a),
+        Property::Normal | Property::Subnormal => {
+            let normal = matches!(property, Property::Normal);
+            return subnormal(c, ty, a, d, normal);
+        }
         Property::Infinity(cmp) if ty == Ty::F32 => {
             let size = c.temp(File::R32)?;
             c.prepare(Op::Unary { f: Unary::Abs, ty, mods: PLAIN, d: size, a });
@@ -190,5 +210,31 @@ fn testp(c: &mut Context) -> Result {
         }
     };
     c.emit(Op::Setp { cmp, ty, ftz: false, d, not_d: None, a, b, combine: None });
+    Ok(())
+}
+
+/// Is a value subnormal; or else, is it finite and not subnormal (zeros count as normal)?
+fn subnormal(c: &mut Context, ty: Ty, a: Reg, d: Option<Pred>, normal: bool) -> Result {
+    let Some(d) = d else { return Ok(()) };
+    let (file, int) = if ty == Ty::F32 { (File::R32, Ty::U32) } else { (File::R64, Ty::U64) };
+    let [one, most, infinity] = match ty {
+        Ty::F32 => [1, 0x007F_FFFF, f32::INFINITY.to_bits().into()],
+        _ => [1, (1 << 52) - 1, f64::INFINITY.to_bits()],
+    };
+    let (one, most) = (c.int_const(one, int)?, c.int_const(most, int)?);
+    let (size, below) = (c.temp(file)?, c.temp(file)?);
+    c.prepare(Op::Unary { f: Unary::Abs, ty, mods: PLAIN, d: size, a });
+    // The smallest one as zero: zero itself is then far above all of them.
+    c.prepare(Op::Binary { f: Binary::Sub, ty: int, mods: PLAIN, d: below, a: size, b: one });
+    let test = |d, cmp, ty, a, b, combine| Op::Setp { cmp, ty, ftz: false, d: Some(d), not_d: None, a, b, combine };
+    if !normal {
+        c.emit(test(d, Cmp::Lt, int, below, most, None));
+        return Ok(());
+    }
+    let small = c.temp(File::Pred)?;
+    c.prepare(test(small, Cmp::Lt, int, below, most, None));
+    let infinity = c.int_const(infinity, int)?;
+    let other = PredSrc { pred: small, negated: true };
+    c.emit(test(d, Cmp::Lt, ty, size, infinity, Some((BoolOp::And, other))));
     Ok(())
 }

@@ -16,6 +16,9 @@ pub(super) const ROWS: &[(&str, Decode)] = &[
     ("mul", multiply),
     ("mad", |c| multiply_add(c, false)),
     ("madc", |c| multiply_add(c, true)),
+    ("bmsk", |c| clamped(c, [Binary::BmskClamp, Binary::BmskWrap], &[Ty::B32])),
+    ("szext", |c| clamped(c, [Binary::SzextClamp, Binary::SzextWrap], &[Ty::U32, Ty::S32])),
+    ("fns", fns),
     ("mul24", |c| multiply24(c, false)),
     ("mad24", |c| multiply24(c, true)),
     ("div", divide),
@@ -60,7 +63,43 @@ fn add_carry(c: &mut Context, ty: Ty, sub: bool, carry_in: bool, carry_out: bool
     Ok(())
 }
 
+/// Two 16-bit integers a register (sm_90).
+fn packed_type(c: &mut Context) -> Option<Ty> {
+    c.words.find(|word| match word {
+        "u16x2" => Some(Ty::U16x2),
+        "s16x2" => Some(Ty::S16x2),
+        _ => None,
+    })
+}
+
+fn packed_binary(c: &mut Context, f: Binary, ty: Ty) -> Result {
+    let relu = ty == Ty::S16x2 && f != Binary::Add && c.words.take("relu");
+    let [d, a, b] = c.args()?;
+    let (a, b) = (c.src(a, ty)?, c.src(b, ty)?);
+    two_step(c, f, ty, d, a, b, relu)
+}
+
+/// `d = f(a, b)`, and with `.relu` not less than zero.
+fn two_step<'a>(c: &mut Context<'_, '_, 'a>, f: Binary, ty: Ty, d: &Operand<'a>, a: Reg, b: Reg, relu: bool) -> Result {
+    if !relu {
+        let d = c.dst(d, ty)?;
+        c.emit(Op::Binary { f, ty, mods: PLAIN, d, a, b });
+        return Ok(());
+    }
+    let (either, zero) = (c.temp(File::R32)?, c.const32(0)?);
+    c.prepare(Op::Binary { f, ty, mods: PLAIN, d: either, a, b });
+    let d = c.dst(d, ty)?;
+    c.emit(Op::Binary { f: Binary::Max, ty, mods: PLAIN, d, a: either, b: zero });
+    Ok(())
+}
+
 fn sum(c: &mut Context, sub: bool, carry_in: bool) -> Result {
+    if !sub
+        && !carry_in
+        && let Some(ty) = packed_type(c)
+    {
+        return packed_binary(c, Binary::Add, ty);
+    }
     let ty = c.words.ty()?;
     let carry_out = c.words.take("cc");
     let f = if sub { Binary::Sub } else { Binary::Add };
@@ -166,20 +205,22 @@ fn multiply_add(c: &mut Context, carry_in: bool) -> Result {
 }
 
 fn multiply24(c: &mut Context, add: bool) -> Result {
-    c.words.require("lo")?;
+    let f = c.words.one_of(&[("lo", Binary::Mul24Lo), ("hi", Binary::Mul24Hi)])?;
     let ty = c.words.ty_in(&[Ty::U32, Ty::S32])?;
+    let sat = add && f == Binary::Mul24Hi && ty == Ty::S32 && c.words.take("sat");
     let operands = c.between(if add { 4 } else { 3 }, if add { 4 } else { 3 })?;
     let (a, b) = (c.src(&operands[1], ty)?, c.src(&operands[2], ty)?);
     if !add {
         let d = c.dst(&operands[0], ty)?;
-        c.emit(Op::Binary { f: Binary::Mul24Lo, ty, mods: PLAIN, d, a, b });
+        c.emit(Op::Binary { f, ty, mods: PLAIN, d, a, b });
         return Ok(());
     }
     let addend = c.src(&operands[3], ty)?;
     let product = c.temp(File::R32)?;
-    c.prepare(Op::Binary { f: Binary::Mul24Lo, ty, mods: PLAIN, d: product, a, b });
+    c.prepare(Op::Binary { f, ty, mods: PLAIN, d: product, a, b });
     let d = c.dst(&operands[0], ty)?;
-    c.emit(Op::Binary { f: Binary::Add, ty, mods: PLAIN, d, a: product, b: addend });
+    let mods = super::super::super::ir::Mods { sat, ..PLAIN };
+    c.emit(Op::Binary { f: Binary::Add, ty, mods, d, a: product, b: addend });
     Ok(())
 }
 
@@ -197,15 +238,32 @@ fn divide(c: &mut Context) -> Result {
 }
 
 fn least(c: &mut Context, f: Binary) -> Result {
+    if let Some(ty) = packed_type(c) {
+        return packed_binary(c, f, ty);
+    }
     let ty = c.words.ty()?;
     if is_float(ty) {
         return float::least(c, f, ty);
     }
     check(ty, &INTS)?;
+    let relu = ty == Ty::S32 && c.words.take("relu");
     let [d, a, b] = c.args()?;
     let (a, b) = (c.src(a, ty)?, c.src(b, ty)?);
+    two_step(c, f, ty, d, a, b, relu)
+}
+
+/// Instructions with `.clamp` or `.wrap`.
+fn clamped(c: &mut Context, [clamp, wrap]: [Binary; 2], allowed: &[Ty]) -> Result {
+    let f = c.words.one_of(&[("clamp", clamp), ("wrap", wrap)])?;
+    plain_binary(c, f, allowed)
+}
+
+fn fns(c: &mut Context) -> Result {
+    let ty = c.words.ty_in(&[Ty::B32])?;
+    let [d, mask, base, offset] = c.args()?;
+    let (a, b, offset) = (c.src(mask, ty)?, c.src(base, Ty::U32)?, c.src(offset, Ty::S32)?);
     let d = c.dst(d, ty)?;
-    c.emit(Op::Binary { f, ty, mods: PLAIN, d, a, b });
+    c.emit(Op::Ternary { f: Ternary::Fns, ty, mods: PLAIN, d, a, b, c: offset });
     Ok(())
 }
 

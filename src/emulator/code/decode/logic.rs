@@ -231,6 +231,10 @@ fn set(c: &mut Context) -> Result {
         c.words.ty_in(&[Ty::U32, Ty::S32, Ty::U16, Ty::S16, Ty::F32, Ty::F16, Ty::F16x2, Ty::BF16, Ty::BF16x2])?;
     let ty = c.words.ty()?;
     check_comparison(cmp, ty)?;
+    let pairs = [Ty::F16x2, Ty::BF16x2];
+    if dty != ty && (pairs.contains(&dty) || pairs.contains(&ty) && !matches!(dty, Ty::U32 | Ty::S32)) {
+        return Err(format!("a comparison of {ty:?} with a result of {dty:?} is not supported"));
+    }
     let ftz = takes_ftz(c, ty);
     let count = 3 + usize::from(op.is_some());
     let operands = c.between(count, count)?;

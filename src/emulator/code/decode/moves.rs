@@ -1,6 +1,6 @@
 //! Moves, packing and addresses (PTX ISA §9.7.9).
 
-use super::super::super::ir::{File, Op, PredSrc, Space, Ty, Unary};
+use super::super::super::ir::{File, Op, PredSrc, Space, Ternary, Ty, Unary};
 use super::super::super::ptx::ast::Operand;
 use super::super::words::{PLAIN, bits_of};
 use super::context::Context;
@@ -92,6 +92,15 @@ fn unpack<'a>(c: &mut Context<'_, '_, 'a>, ty: Ty, parts: &[Operand<'a>], a: &Op
                 c.emit(Op::Unpack32 { lo, hi, a });
             }
         }
+        (bits @ (16 | 32), _) if parts.len() * 8 == usize::from(bits) => {
+            let eight = c.const32(8)?;
+            for (i, part) in parts.iter().enumerate() {
+                if *part != Operand::Sink {
+                    let (d, at) = (c.dst(part, Ty::B8)?, c.const32(8 * i as u32)?);
+                    c.emit(Op::Ternary { f: Ternary::Bfe, ty: Ty::U32, mods: PLAIN, d, a, b: at, c: eight });
+                }
+            }
+        }
         (bits, _) => return Err(format!("{bits} bits into {} parts is not supported", parts.len())),
     }
     Ok(())
@@ -118,6 +127,20 @@ fn pack<'a>(c: &mut Context<'_, '_, 'a>, ty: Ty, d: &Operand<'a>, parts: &[Opera
             }
             let d = c.dst(d, ty)?;
             c.emit(Op::Pack64 { d, lo: words[0], hi: words[1] });
+        }
+        (bits @ (16 | 32), _) if parts.len() * 8 == usize::from(bits) => {
+            let (eight, mut sum) = (c.const32(8)?, c.const32(0)?);
+            for (i, part) in parts.iter().enumerate() {
+                let (a, pos) = (c.src(part, Ty::B8)?, c.const32(8 * i as u32)?);
+                if i + 1 == parts.len() {
+                    let d = c.dst(d, ty)?;
+                    c.emit(Op::Bfi { ty: Ty::B32, d, a, b: sum, pos, len: eight });
+                } else {
+                    let d = c.temp(File::R32)?;
+                    c.prepare(Op::Bfi { ty: Ty::B32, d, a, b: sum, pos, len: eight });
+                    sum = d;
+                }
+            }
         }
         (bits, _) => return Err(format!("{} parts into {bits} bits is not supported", parts.len())),
     }

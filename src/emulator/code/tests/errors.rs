@@ -4,7 +4,7 @@ use super::super::module::Module;
 use super::{around, decoded};
 
 /// A body and what its error must say.
-const REFUSED: [(&str, &str); 55] = [
+const REFUSED: [(&str, &str); 62] = [
     ("frobnicate.u32 %r1, %r2;", "instruction frobnicate is not supported"),
     ("add.u33 %r1, %r2, %r3;", "no supported type in .u33"),
     ("add.u32.wild %r1, %r2, %r3;", "modifier .wild is not supported"),
@@ -18,7 +18,13 @@ const REFUSED: [(&str, &str); 55] = [
     ("mul.s32 %r1, %r2, %r3;", "one of .lo, .hi, .wide is missing"),
     ("mul.wide.s64 %rd1, %rd2, %rd3;", ".wide needs a 16- or 32-bit type"),
     ("div.f32 %r1, %r2, %r3;", "a rounding, .approx or .full is missing"),
-    ("max.xorsign.abs.f32 %r1, %r2, %r3;", "modifier .xorsign is not supported"),
+    ("max.xorsign.f32 %r1, %r2, %r3;", "only supported with .abs"),
+    ("max.f32 %r1, %r2, %r3, %r4;", "three-input min and max need sm_100"),
+    ("sub.u16x2 %r1, %r2, %r3;", "no supported type in .u16x2"),
+    ("fma.rn.oob.f16 %rs1, %rs2, %rs3, %rs4;", "modifier .oob is not supported"),
+    ("fma.rn.f32x2 %rd1, %rd2, %rd3, %rd4;", "no supported type in .rn.f32x2"),
+    ("vadd4.u32.u32.u32 %r1, %r2, %r3, %r4;", "instruction vadd4 is not supported"),
+    ("set.lt.f16x2.f32 %r1, %r2, %r3;", "a comparison of F32 with a result of F16x2"),
     ("and.s32 %r1, %r2, %r3;", "type S32 is not supported here"),
     ("setp.lt.b32 %p1, %r2, %r3;", "Lt does not exist for type B32"),
     ("setp.equ.s32 %p1, %r2, %r3;", "Equ does not exist for type S32"),
@@ -32,7 +38,8 @@ const REFUSED: [(&str, &str); 55] = [
     ("cvt.f32.s32 %r1, %r2;", "rounding None does not go"),
     ("cvt.s32.f32 %r1, %r2;", "rounding None does not go"),
     ("cvt.rn.e4m3x2.f32 %rs1, %r2, %r3;", "do not go with a packed conversion"),
-    ("cvt.rn.satfinite.f16x2.f32 %r1, %r2, %r3;", "do not go with a packed conversion"),
+    ("cvt.rn.satfinite.f16x2.e4m3x2 %r1, %rs2;", "do not go with a packed conversion"),
+    ("cvt.rp.tf32.f32 %r1, %r2;", "by .rna, .rn or .rz"),
     ("cvt.rz.satfinite.e4m3x2.f32 %rs1, %r2, %r3;", "rounding Zero does not go"),
     ("cvt.u32.u16 %rs1, %rs2;", "the destination has 16 bits, 32 are needed"),
     ("ld.global.u32 %r1, [%r2];", "too few for an address"),

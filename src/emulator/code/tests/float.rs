@@ -97,9 +97,15 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
        "Setp { cmp: Eq, ty: F32, d: Some(1), not_d: None, a: 50, b: #0x7f800000, combine: None }"]),
     ("testp.notanumber.f64 %p1, %rd2",
      &["Setp { cmp: Nan, ty: F64, d: Some(1), not_d: None, a: 2, b: 2, combine: None }"]),
+    ("testp.subnormal.f32 %p1, %r2",
+     &["Unary { f: Abs, ty: F32, d: 52, a: 2 }",
+       "Binary { f: Sub, ty: U32, d: 53, a: 52, b: #0x1 }",
+       "Setp { cmp: Lt, ty: U32, d: Some(1), not_d: None, a: 53, b: #0x7fffff, combine: None }"]),
+    ("max.ftz.NaN.xorsign.abs.f16x2 %r1, %r2, %r3",
+     &["Binary { f: MaxXorsign, ty: F16x2, mods: Mods { round: None, ftz: true, nan: true }, d: 1, a: 2, b: 3 }"]),
 ];
 
 #[test]
 fn forms() {
-    check(46, FORMS);
+    check(48, FORMS);
 }

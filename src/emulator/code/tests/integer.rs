@@ -118,9 +118,30 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
      &["Ternary { f: Dp2aLo(false, false), ty: U32, d: 1, a: 2, b: 3, c: 4 }"]),
     ("dp2a.hi.s32.u32 %r1, %r2, %r3, %r4",
      &["Ternary { f: Dp2aHi(true, false), ty: S32, d: 1, a: 2, b: 3, c: 4 }"]),
+    ("mul24.hi.u32 %r1, %r2, %r3",
+     &["Binary { f: Mul24Hi, ty: U32, d: 1, a: 2, b: 3 }"]),
+    ("mad24.hi.sat.s32 %r1, %r2, %r3, %r4",
+     &["Binary { f: Mul24Hi, ty: S32, d: 50, a: 2, b: 3 }",
+       "Binary { f: Add, ty: S32, mods: Mods { round: None, sat: true }, d: 1, a: 50, b: 4 }"]),
+    ("bmsk.clamp.b32 %r1, %r2, %r3",
+     &["Binary { f: BmskClamp, ty: B32, d: 1, a: 2, b: 3 }"]),
+    ("szext.wrap.s32 %r1, %r2, %r3",
+     &["Binary { f: SzextWrap, ty: S32, d: 1, a: 2, b: 3 }"]),
+    ("fns.b32 %r1, %r2, %r3, %r4",
+     &["Ternary { f: Fns, ty: B32, d: 1, a: 2, b: 3, c: 4 }"]),
+    ("add.s16x2 %r1, %r2, %r3",
+     &["Binary { f: Add, ty: S16x2, d: 1, a: 2, b: 3 }"]),
+    ("min.u16x2 %r1, %r2, %r3",
+     &["Binary { f: Min, ty: U16x2, d: 1, a: 2, b: 3 }"]),
+    ("min.relu.s16x2 %r1, %r2, %r3",
+     &["Binary { f: Min, ty: S16x2, d: 50, a: 2, b: 3 }",
+       "Binary { f: Max, ty: S16x2, d: 1, a: 50, b: #0x0 }"]),
+    ("max.relu.s32 %r1, %r2, %r3",
+     &["Binary { f: Max, ty: S32, d: 50, a: 2, b: 3 }",
+       "Binary { f: Max, ty: S32, d: 1, a: 50, b: #0x0 }"]),
 ];
 
 #[test]
 fn forms() {
-    check(54, FORMS);
+    check(63, FORMS);
 }

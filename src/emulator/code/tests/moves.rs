@@ -62,6 +62,8 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
      &["Pack32 { d: 50, lo: 41, hi: 42 }",
        "Pack32 { d: 51, lo: 43, hi: 44 }",
        "Pack64 { d: 1, lo: 50, hi: 51 }"]),
+    ("cvt.rn.satfinite.relu.f16.f32 %rs1, %r2",
+     &["CvtPack { to: F16x2, mods: Mods { round: Nearest, sat: true, relu: true }, d: 41, a: #0x0, b: 2 }"]),
     ("cvt.u64.u32 %rd1, %r2",
      &["Cvt { to: U64, from: U32, d: 1, a: 2 }"]),
     ("cvt.s64.s32 %rd1, %r2",
@@ -152,5 +154,5 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
 
 #[test]
 fn forms() {
-    check(64, FORMS);
+    check(65, FORMS);
 }

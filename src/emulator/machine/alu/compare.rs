@@ -77,16 +77,16 @@ pub(crate) fn compare32(cmp: Cmp, ty: Ty, ftz: bool, a: &L32, b: &L32) -> Option
         (Ty::F32, Cmp::Lt) => mask(a, b, |x, y| f(x) < f(y)),
         (Ty::F32, Cmp::Gt) => mask(a, b, |x, y| f(x) > f(y)),
         (Ty::F32, _) => mask(a, b, |x, y| float_holds(cmp, f(x), f(y), f(x).is_nan() || f(y).is_nan())),
-        _ => compare_half(cmp, ty, false, a, b)?,
+        _ => compare_half(cmp, ty, false, ftz, a, b)?,
     })
 }
 
 /// `setp` of halves: the low ones, or the upper ones of packed registers.
 #[inline(never)]
-pub(crate) fn compare_half(cmp: Cmp, ty: Ty, upper: bool, a: &L32, b: &L32) -> Option<u32> {
+pub(crate) fn compare_half(cmp: Cmp, ty: Ty, upper: bool, ftz: bool, a: &L32, b: &L32) -> Option<u32> {
     let (format, _) = half::format(ty)?;
     let f = |x: u32| {
-        let h = if upper { x >> 16 } else { x & 0xFFFF };
+        let h = half::flush(format, ftz, if upper { x >> 16 } else { x & 0xFFFF });
         f32::from_bits(if format == BF16 { h << 16 } else { half::f16_to_f32(h) })
     };
     Some(mask(a, b, |x, y| float_holds(cmp, f(x), f(y), f(x).is_nan() || f(y).is_nan())))

@@ -5,7 +5,7 @@ use super::float;
 use super::half::{self, f16_to_f32, f32_to_bf16, f32_to_f16};
 use super::int32::{L32, extend, map1, map2, shape};
 use super::int64::L64;
-use super::round::{self, BF16, E4M3, E5M2, F16, F32, F64, Format, TF32};
+use super::round::{BF16, E4M3, E5M2, F16, F32, F64, Format, TF32};
 
 /// A conversion whose source and destination are both in the 32-bit file and that is common enough for a plain loop.
 #[inline(always)]
@@ -63,23 +63,6 @@ fn float_format(ty: Ty) -> Option<Format> {
     })
 }
 
-/// One value on its way: a number, exactly.
-enum Value {
-    Integer(i128),
-    Float(f64),
-}
-
-/// Any conversion, lane by lane. Sources and results are given as 64-bit lanes; a signed narrow result is
-/// sign-extended, as registers wider than the type ask.
-#[inline(never)]
-pub(crate) fn slow(to: Ty, from: Ty, mods: Mods, a: &L64) -> Option<L64> {
-    let mut t = [0; 32];
-    for i in 0..32 {
-        t[i] = one(to, from, mods, a[i])?;
-    }
-    Some(t)
-}
-
 fn integer_shape(ty: Ty) -> Option<(u32, bool)> {
     match ty {
         Ty::U64 | Ty::B64 => Some((64, false)),
@@ -88,88 +71,135 @@ fn integer_shape(ty: Ty) -> Option<(u32, bool)> {
     }
 }
 
-fn one(to: Ty, from: Ty, mods: Mods, x: u64) -> Option<u64> {
-    let value = match from {
-        Ty::E4M3x2 | Ty::E5M2x2 => return unpack(to, from, mods, x),
-        Ty::F16x2 => return narrow(to, mods, x),
-        _ => match (float_format(from), integer_shape(from)) {
-            (Some(format), _) => {
-                let v = if format == F64 { f64::from_bits(x) } else { format.to_f64(x & (2 * format.sign() - 1)) };
-                let subnormal = mods.ftz && format == F32 && v != 0.0 && v.abs() < round::power_of_two(-126);
-                Value::Float(if subnormal { 0f64.copysign(v) } else { v })
-            }
-            (_, Some((64, true))) => Value::Integer(i128::from(x as i64)),
-            (_, Some((64, false))) => Value::Integer(i128::from(x)),
-            (_, Some((bits, signed))) => {
-                let x = extend(x as u32, bits, signed);
-                Value::Integer(if signed { i128::from(x as i32) } else { i128::from(x) })
-            }
-            _ => return None,
-        },
-    };
-    if let Some(format) = float_format(to) {
-        return Some(to_float(format, from, mods, value));
+/// Any conversion. Sources and results are given as 64-bit lanes; a signed narrow result is sign-extended, as registers
+/// wider than the type ask.
+#[inline(never)]
+pub(crate) fn slow(to: Ty, from: Ty, mods: Mods, a: &L64) -> Option<L64> {
+    if let (Ty::E4M3x2 | Ty::E5M2x2, _) | (_, Ty::E4M3x2 | Ty::E5M2x2) = (from, to) {
+        let mut t = [0; 32];
+        for i in 0..32 {
+            t[i] = bytes(to, from, mods, a[i])?;
+        }
+        return Some(t);
     }
-    let (bits, signed) = integer_shape(to)?;
+    match (float_format(from), float_format(to)) {
+        (Some(source), Some(format)) => Some(float_to_float(source, format, mods, a)),
+        (Some(source), None) => float_to_integer(source, integer_shape(to)?, mods, a),
+        (None, Some(format)) => integer_to_float(integer_shape(from)?, format, mods, a),
+        (None, None) => integer_to_integer(integer_shape(from)?, integer_shape(to)?, mods, a),
+    }
+}
+
+/// A number of an integer type in the low bits of a lane, extended to all 64.
+fn extended(x: u64, bits: u32, signed: bool) -> u64 {
+    let unused = 64 - bits;
+    if signed { ((x << unused) as i64 >> unused) as u64 } else { x << unused >> unused }
+}
+
+/// What a register holds of a result: narrow ones are extended to 32 bits.
+fn register(x: u64, bits: u32, signed: bool) -> u64 {
+    let x = extended(x, bits, signed);
+    if bits < 64 { x & 0xFFFF_FFFF } else { x }
+}
+
+fn integer_to_integer((bits, signed): (u32, bool), (to, to_signed): (u32, bool), mods: Mods, a: &L64) -> Option<L64> {
     let (least, most) =
-        if signed { (-(1i128 << (bits - 1)), (1i128 << (bits - 1)) - 1) } else { (0, (1i128 << bits) - 1) };
-    let whole = match value {
-        // Floats always clamp. NaN becomes 0, or the highest bit where an f64 or a 64-bit integer takes part.
-        Value::Float(v) if v.is_nan() && (bits == 64 || from == Ty::F64) => 1i128 << (bits - 1),
-        Value::Float(v) => (integral(v, mods.round) as i128).clamp(least, most),
-        Value::Integer(v) if mods.sat => v.clamp(least, most),
-        Value::Integer(v) => v,
-    };
-    Some(match (bits, signed) {
-        (64, _) => whole as u64,
-        (_, true) => u64::from(extend(whole as u32, bits, true)),
-        (_, false) => whole as u64 & ((1 << bits) - 1),
-    })
+        if to_signed { (-(1i128 << (to - 1)), (1i128 << (to - 1)) - 1) } else { (0, (1i128 << to) - 1) };
+    Some(a.map(|x| {
+        let x = extended(x, bits, signed);
+        let value = if signed { i128::from(x as i64) } else { i128::from(x) };
+        register(if mods.sat { value.clamp(least, most) as u64 } else { x }, to, to_signed)
+    }))
 }
 
-/// A float rounded to an integral value.
-fn integral(v: f64, mode: Round) -> f64 {
-    match mode {
-        Round::IntNearest | Round::Nearest => v.round_ties_even(),
-        Round::IntUp | Round::Up => v.ceil(),
-        Round::IntDown | Round::Down => v.floor(),
-        Round::NearestAway => v.round(),
-        Round::IntZero | Round::Zero | Round::None => v.trunc(),
+/// Lanes as numbers, exactly.
+fn values(source: Format, ftz: bool, a: &L64) -> [f64; 32] {
+    let wide = |x: u32| f64::from(f32::from_bits(x));
+    match source {
+        F64 => a.map(f64::from_bits),
+        F32 if ftz => a.map(|x| wide(float::flush(x as u32))),
+        F32 => a.map(|x| wide(x as u32)),
+        BF16 => a.map(|x| wide((x as u32) << 16)),
+        F16 => a.map(|x| wide(f16_to_f32(x as u32 & 0xFFFF))),
+        _ => a.map(|x| source.to_f64(x & (2 * source.sign() - 1))),
     }
 }
 
-fn to_float(format: Format, from: Ty, mods: Mods, value: Value) -> u64 {
-    let bits = match value {
-        Value::Integer(v) => {
-            let magnitude = v.unsigned_abs() as u64;
-            format.encode(v < 0, magnitude, 0, false, mods.round, false)
-        }
-        Value::Float(v) => {
-            let v = match mods.round {
-                Round::IntNearest | Round::IntZero | Round::IntUp | Round::IntDown => {
-                    if v.is_finite() {
-                        integral(v, mods.round).copysign(v)
-                    } else {
-                        v
-                    }
-                }
-                _ => v,
-            };
-            if format == F64 {
-                if v.is_nan() { 0xFFF8_0000_0000_0000 } else { v.to_bits() }
-            } else if format == TF32 {
-                let bits = TF32.encode_f64(v, mods.round, mods.sat);
-                return if mods.relu && v < 0.0 { 0 } else { bits << 13 };
-            } else {
-                format.encode_f64(v, mods.round, false)
-            }
-        }
+/// Floats rounded to integral values.
+fn integral(v: [f64; 32], mode: Round) -> [f64; 32] {
+    match mode {
+        Round::IntNearest | Round::Nearest => v.map(f64::round_ties_even),
+        Round::IntUp | Round::Up => v.map(f64::ceil),
+        Round::IntDown | Round::Down => v.map(f64::floor),
+        Round::NearestAway => v.map(f64::round),
+        Round::IntZero | Round::Zero | Round::None => v.map(f64::trunc),
+    }
+}
+
+/// Floats always clamp. NaN becomes 0, or the highest bit where an f64 or a 64-bit integer takes part.
+fn float_to_integer(source: Format, (bits, signed): (u32, bool), mods: Mods, a: &L64) -> Option<L64> {
+    let v = integral(values(source, mods.ftz, a), mods.round);
+    let nan = if bits == 64 || source == F64 { register(1 << (bits - 1), bits, signed) } else { 0 };
+    let one = |v: f64| match (bits, signed) {
+        (64, true) => v as i64 as u64,
+        (64, false) => v as u64,
+        (_, true) => register((v as i64).clamp(-(1 << (bits - 1)), (1 << (bits - 1)) - 1) as u64, bits, true),
+        (_, false) => (v as u64).min((1 << bits) - 1),
     };
-    settle(format, from, mods, bits)
+    Some(v.map(|v| if v.is_nan() { nan } else { one(v) }))
+}
+
+fn integer_to_float((bits, signed): (u32, bool), format: Format, mods: Mods, a: &L64) -> Option<L64> {
+    let nearest = mods.round == Round::Nearest;
+    Some(a.map(|x| {
+        let x = extended(x, bits, signed);
+        let result = match (format, signed) {
+            (F64, true) if nearest => (x as i64 as f64).to_bits(),
+            (F64, false) if nearest => (x as f64).to_bits(),
+            (F32, true) if nearest => (x as i64 as f32).to_bits().into(),
+            (F32, false) if nearest => (x as f32).to_bits().into(),
+            _ => {
+                let negative = signed && (x as i64) < 0;
+                let magnitude = if negative { x.wrapping_neg() } else { x };
+                format.encode(negative, magnitude, 0, false, mods.round, false)
+            }
+        };
+        settle(format, mods, result)
+    }))
+}
+
+/// From or to double precision a NaN keeps its sign and the top of what it carries, and becomes quiet, as on an H100.
+fn kept_nan(source: Format, format: Format, x: u64) -> u64 {
+    let sign = if x & source.sign() != 0 { format.sign() } else { 0 };
+    let carried = x & ((1 << source.mantissa) - 1);
+    let carried = match format.mantissa.checked_sub(source.mantissa) {
+        Some(up) => carried << up,
+        None => carried >> (source.mantissa - format.mantissa),
+    };
+    sign | format.infinity() | 1 << (format.mantissa - 1) | carried
+}
+
+fn float_to_float(source: Format, format: Format, mods: Mods, a: &L64) -> L64 {
+    let mut v = values(source, mods.ftz, a);
+    if matches!(mods.round, Round::IntNearest | Round::IntZero | Round::IntUp | Round::IntDown) {
+        let whole = integral(v, mods.round);
+        v = std::array::from_fn(|i| whole[i].copysign(v[i]));
+    }
+    let one = |x: u64, v: f64| match format {
+        _ if v.is_nan() && (source == F64 || format == F64) => settle(format, mods, kept_nan(source, format, x)),
+        F64 => settle(format, mods, v.to_bits()),
+        F32 => settle(format, mods, float::narrow(v, mods.round).into()),
+        TF32 => {
+            let bits = TF32.encode_f64(v, mods.round, mods.sat);
+            settle(format, Mods { sat: false, ..mods }, bits) << 13
+        }
+        _ => settle(format, mods, format.encode_f64(v, mods.round, false)),
+    };
+    std::array::from_fn(|i| one(a[i], v[i]))
 }
 
 /// What `.ftz`, `.sat` and `.relu` do to a result.
-fn settle(format: Format, _from: Ty, mods: Mods, bits: u64) -> u64 {
+fn settle(format: Format, mods: Mods, bits: u64) -> u64 {
     let sign = format.sign();
     let magnitude = bits & (sign - 1);
     let nan = magnitude > format.infinity();
@@ -181,29 +211,20 @@ fn settle(format: Format, _from: Ty, mods: Mods, bits: u64) -> u64 {
     if mods.relu && !nan && bits & sign != 0 { 0 } else { bits }
 }
 
-/// `cvt.rn.f16x2.e4m3x2` and its like: two packed bytes to two halves.
-fn unpack(to: Ty, from: Ty, mods: Mods, x: u64) -> Option<u64> {
-    let source = if from == Ty::E4M3x2 { E4M3 } else { E5M2 };
-    let (format, true) = half::format(to)? else { return None };
-    let one = |byte: u64| {
-        let bits = format.encode_f64(source.to_f64(byte & 0xFF), Round::Nearest, false);
-        settle(format, from, Mods { sat: false, ftz: false, ..mods }, bits)
+/// Two packed bytes to two halves, or the other way.
+fn bytes(to: Ty, from: Ty, mods: Mods, x: u64) -> Option<u64> {
+    let byte_format = |ty| match ty {
+        Ty::E4M3x2 => Some((E4M3, 8)),
+        Ty::E5M2x2 => Some((E5M2, 8)),
+        _ => half::format(ty).filter(|(_, packed)| *packed).map(|(format, _)| (format, 16)),
     };
-    Some(one(x) | one(x >> 8) << 16)
-}
-
-/// `cvt.rn.satfinite.e4m3x2.f16x2` and its like: two halves to two packed bytes.
-fn narrow(to: Ty, mods: Mods, x: u64) -> Option<u64> {
-    let format = match to {
-        Ty::E4M3x2 => E4M3,
-        Ty::E5M2x2 => E5M2,
-        _ => return None,
+    let ((source, width), (format, to_width)) = (byte_format(from)?, byte_format(to)?);
+    let one = |x: u64| {
+        let value = source.to_f64(x & ((1 << width) - 1));
+        let bits = format.encode_f64(value, mods.round, mods.sat);
+        settle(format, Mods { sat: false, ftz: false, ..mods }, bits)
     };
-    let one = |half: u64| {
-        let bits = format.encode_f64(F16.to_f64(half & 0xFFFF), mods.round, mods.sat);
-        settle(format, Ty::F16, Mods { sat: false, ftz: false, ..mods }, bits)
-    };
-    Some(one(x) | one(x >> 16) << 8)
+    Some(one(x) | one(x >> width) << to_width)
 }
 
 /// `cvt` of two f32 into one packed register: `a` to the upper half, `b` to the lower.
@@ -231,7 +252,7 @@ fn pack_slow(to: Ty, mods: Mods, a: &L32, b: &L32) -> Option<L32> {
     let one = |x: u32| {
         // `.satfinite` clamps to the largest number; NaN stays NaN.
         let bits = format.encode_f64(f64::from(f32::from_bits(x)), mods.round, mods.sat);
-        settle(format, Ty::F32, Mods { sat: false, ftz: false, ..mods }, bits) as u32
+        settle(format, Mods { sat: false, ftz: false, ..mods }, bits) as u32
     };
     Some(map2(a, b, |x, y| one(x) << width | one(y)))
 }

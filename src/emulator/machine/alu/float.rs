@@ -3,14 +3,15 @@
 
 use super::super::super::ir::{Binary, Mods, Round, Ternary, Unary};
 use super::approx;
+use super::exact64;
 use super::int32::{L32, map1, map2, map3};
 use super::int64::{self, L64};
-use super::round::{self, F32, two_sum};
+use super::round;
 
 /// The NaN that f32 arithmetic gives.
 pub(crate) const NAN: u32 = 0x7FFF_FFFF;
-/// The NaN that f64 arithmetic gives.
-const NAN64: u64 = 0xFFF8_0000_0000_0000;
+/// The NaN that f64 arithmetic makes of numbers.
+pub(crate) const NAN64: u64 = 0xFFF8_0000_0000_0000;
 
 /// Bits of an f32 result, NaN made canonical.
 #[inline(always)]
@@ -23,9 +24,20 @@ fn f(x: u32) -> f32 {
     f32::from_bits(x)
 }
 
+/// Bits of an f64 NaN, made quiet.
+pub(crate) fn quiet(x: f64) -> u64 {
+    x.to_bits() | 1 << 51
+}
+
+/// Bits of an f64 result. Double precision keeps a NaN operand's payload (PTX ISA §9.7.3): of several, the first one's.
 #[inline(always)]
-fn bits64(x: f64) -> u64 {
-    if x.is_nan() { NAN64 } else { x.to_bits() }
+fn bits64(x: f64, operands: &[f64]) -> u64 {
+    if x.is_nan() { nan_of(operands) } else { x.to_bits() }
+}
+
+#[cold]
+fn nan_of(operands: &[f64]) -> u64 {
+    operands.iter().find(|x| x.is_nan()).map_or(NAN64, |x| quiet(*x))
 }
 
 #[inline(always)]
@@ -100,7 +112,20 @@ fn each(a: &L32, g: impl Fn(u32) -> u32) -> L32 {
 }
 
 fn exact1(mods: Mods, _: u32, value: f64) -> u32 {
-    F32.encode_f64(value, mods.round, false) as u32
+    narrow(value, mods.round)
+}
+
+/// Rounds an f64, itself rounded to odd, to f32: the nearest one, or its neighbour where the mode asks for that.
+#[inline(always)]
+pub(crate) fn narrow(x: f64, mode: Round) -> u32 {
+    let near = x as f32;
+    let back = f64::from(near);
+    bits(match mode {
+        Round::Zero if back.abs() > x.abs() => f32::from_bits(near.to_bits() - 1),
+        Round::Up if back < x => near.next_up(),
+        Round::Down if back > x => near.next_down(),
+        _ => near,
+    })
 }
 
 /// `d = f(a, b)` of f32.
@@ -136,6 +161,11 @@ pub(crate) fn min(x: u32, y: u32, nan: bool) -> u32 {
     if (u.is_nan() && v.is_nan()) || (nan && (u.is_nan() || v.is_nan())) { NAN } else { best }
 }
 
+/// A magnitude with the sign of x · y; NaN has none.
+fn xorsign(x: u32, y: u32, d: u32) -> u32 {
+    if f(d).is_nan() { d } else { d | (x ^ y) & 0x8000_0000 }
+}
+
 #[inline(never)]
 fn binary_slow(op: Binary, mods: Mods, a: &L32, b: &L32) -> Option<L32> {
     if op == Binary::CopySign {
@@ -152,6 +182,8 @@ fn binary_slow(op: Binary, mods: Mods, a: &L32, b: &L32) -> Option<L32> {
             | Binary::DivApprox
             | Binary::Max
             | Binary::Min
+            | Binary::MaxXorsign
+            | Binary::MinXorsign
     ) {
         return None;
     }
@@ -171,9 +203,11 @@ fn binary_slow(op: Binary, mods: Mods, a: &L32, b: &L32) -> Option<L32> {
             }
             Binary::Max => return finish(mods, max(x, y, mods.nan)),
             Binary::Min => return finish(mods, min(x, y, mods.nan)),
+            Binary::MaxXorsign => return xorsign(x, y, max(x & 0x7FFF_FFFF, y & 0x7FFF_FFFF, mods.nan)),
+            Binary::MinXorsign => return xorsign(x, y, min(x & 0x7FFF_FFFF, y & 0x7FFF_FFFF, mods.nan)),
             _ => round::div_odd(u, v),
         };
-        finish(mods, F32.encode_f64(exact, mods.round, false) as u32)
+        finish(mods, narrow(exact, mods.round))
     }))
 }
 
@@ -200,7 +234,7 @@ pub(crate) fn ternary(op: Ternary, mods: Mods, a: &L32, b: &L32, c: &L32) -> Opt
 fn fma_slow(mods: Mods, a: &L32, b: &L32, c: &L32) -> L32 {
     map3(a, b, c, |x, y, z| {
         let [x, y, z] = [x, y, z].map(|v| f64::from(f(flush_if(mods.ftz, v))));
-        finish(mods, F32.encode_f64(sum(x * y, z, mods.round), mods.round, false) as u32)
+        finish(mods, narrow(sum(x * y, z, mods.round), mods.round))
     })
 }
 
@@ -208,30 +242,56 @@ fn fma_slow(mods: Mods, a: &L32, b: &L32, c: &L32) -> L32 {
 #[inline(never)]
 pub(crate) fn unary64(op: Unary, mods: Mods, a: &L64) -> Option<L64> {
     let d = f64::from_bits;
+    let nearest = matches!(mods.round, Round::Nearest | Round::None);
     Some(match op {
         Unary::Mov => *a,
-        Unary::Neg => int64::map1(a, |x| x ^ 1 << 63),
-        Unary::Abs => int64::map1(a, |x| x & !(1 << 63)),
-        Unary::Sqrt => int64::map1(a, |x| {
-            let root = d(x).sqrt();
-            directed(root, (-root).mul_add(root, d(x)), mods.round)
+        // NaN keeps even its sign, as on an H100.
+        Unary::Neg => int64::map1(a, |x| if d(x).is_nan() { quiet(d(x)) } else { x ^ 1 << 63 }),
+        Unary::Abs => int64::map1(a, |x| if d(x).is_nan() { quiet(d(x)) } else { x & !(1 << 63) }),
+        Unary::Sqrt => int64::map1(a, |x| match d(x).sqrt() {
+            root if nearest || !root.is_finite() || root == 0.0 => bits64(root, &[d(x)]),
+            _ => exact64::sqrt(d(x), mods.round),
         }),
-        Unary::Rcp | Unary::RcpApprox => int64::map1(a, |x| quotient(1.0, d(x), mods.round)),
-        Unary::Rsqrt => int64::map1(a, |x| bits64(1.0 / d(x).sqrt())),
+        Unary::Rcp => int64::map1(a, |x| quotient(1.0, d(x), mods.round)),
+        Unary::RcpApprox => int64::map1(a, |x| gross(x, |x| 1.0 / x)),
+        Unary::Rsqrt if mods.ftz => int64::map1(a, |x| gross(x, |x| 1.0 / x.sqrt())),
+        Unary::Rsqrt => int64::map1(a, |x| bits64(1.0 / d(x).sqrt(), &[d(x)])),
         _ => return None,
     })
+}
+
+/// The `.approx.ftz.f64` functions (PTX ISA §9.7.3.14): of the upper word, into the upper word.
+fn gross(x: u64, g: impl Fn(f64) -> f64) -> u64 {
+    const UPPER: u64 = !0xFFFF_FFFF;
+    let flushed = |x: u64| if x & 0x7FF0_0000_0000_0000 == 0 { x & 1 << 63 } else { x };
+    let result = g(f64::from_bits(flushed(x & UPPER)));
+    if result.is_nan() {
+        return 0x7FFF_FFFF_0000_0000;
+    }
+    let bits = result.to_bits();
+    flushed((bits + 0x7FFF_FFFF + (bits >> 32 & 1)) & UPPER)
 }
 
 /// `d = f(a, b)` of f64.
 #[inline(never)]
 pub(crate) fn binary64(op: Binary, mods: Mods, a: &L64, b: &L64) -> Option<L64> {
     let d = f64::from_bits;
+    let nearest = matches!(mods.round, Round::Nearest | Round::None);
     Some(match op {
-        Binary::Add => int64::map2(a, b, |x, y| add64(d(x), d(y), mods.round)),
-        Binary::Sub => int64::map2(a, b, |x, y| add64(d(x), -d(y), mods.round)),
-        Binary::Mul => int64::map2(a, b, |x, y| {
-            let product = d(x) * d(y);
-            directed(product, d(x).mul_add(d(y), -product), mods.round)
+        Binary::Add if nearest => int64::map2(a, b, |x, y| bits64(d(x) + d(y), &[d(x), d(y)])),
+        Binary::Sub if nearest => int64::map2(a, b, |x, y| bits64(d(x) - d(y), &[d(x), d(y)])),
+        Binary::Mul if nearest => int64::map2(a, b, |x, y| bits64(d(x) * d(y), &[d(x), d(y)])),
+        Binary::Add => int64::map2(a, b, |x, y| match finite(&[d(x), d(y)]) {
+            true => exact64::add(d(x), d(y), mods.round),
+            false => bits64(d(x) + d(y), &[d(x), d(y)]),
+        }),
+        Binary::Sub => int64::map2(a, b, |x, y| match finite(&[d(x), d(y)]) {
+            true => exact64::add(d(x), -d(y), mods.round),
+            false => bits64(d(x) - d(y), &[d(x), d(y)]),
+        }),
+        Binary::Mul => int64::map2(a, b, |x, y| match finite(&[d(x), d(y)]) {
+            true => exact64::fma(d(x), d(y), None, mods.round),
+            false => bits64(d(x) * d(y), &[d(x), d(y)]),
         }),
         Binary::Div | Binary::DivFull | Binary::DivApprox => int64::map2(a, b, |x, y| quotient(d(x), d(y), mods.round)),
         Binary::Max => int64::map2(a, b, |x, y| pick64(x, y, d(x) > d(y) || d(x) == d(y) && x < y)),
@@ -241,9 +301,13 @@ pub(crate) fn binary64(op: Binary, mods: Mods, a: &L64, b: &L64) -> Option<L64> 
     })
 }
 
+fn finite(operands: &[f64]) -> bool {
+    operands.iter().all(|x| x.is_finite())
+}
+
 fn pick64(x: u64, y: u64, first: bool) -> u64 {
     match (f64::from_bits(x).is_nan(), f64::from_bits(y).is_nan()) {
-        (true, true) => NAN64,
+        (true, true) => quiet(f64::from_bits(x)),
         (true, false) => y,
         (false, true) => x,
         _ if first => x,
@@ -251,35 +315,13 @@ fn pick64(x: u64, y: u64, first: bool) -> u64 {
     }
 }
 
-fn add64(x: f64, y: f64, mode: Round) -> u64 {
-    let (total, error) = two_sum(x, y);
-    if total == 0.0 && mode == Round::Down && (x != 0.0 || x.is_sign_negative() != y.is_sign_negative()) {
-        return 1 << 63;
-    }
-    directed(total, error, mode)
-}
-
 fn quotient(x: f64, y: f64, mode: Round) -> u64 {
-    let q = x / y;
-    let rest = (-q).mul_add(y, x);
-    directed(q, if (rest < 0.0) == (y < 0.0) { rest.abs() } else { -rest.abs() }, mode)
-}
-
-/// The result of a mode, from the nearest one and the sign of what rounding lost.
-fn directed(nearest: f64, lost: f64, mode: Round) -> u64 {
-    if nearest.is_nan() {
-        return NAN64;
+    let nearest = matches!(mode, Round::Nearest | Round::None);
+    // Zeros, infinities and NaN are exact.
+    if nearest || !finite(&[x, y]) || x == 0.0 || y == 0.0 {
+        return bits64(x / y, &[x, y]);
     }
-    let lost = if lost.is_nan() { 0.0 } else { lost };
-    let negative = nearest.is_sign_negative();
-    let result = match mode {
-        Round::Up if lost > 0.0 => nearest.next_up(),
-        Round::Down if lost < 0.0 => nearest.next_down(),
-        Round::Zero if lost < 0.0 && !negative => nearest.next_down(),
-        Round::Zero if lost > 0.0 && negative => nearest.next_up(),
-        _ => nearest,
-    };
-    result.to_bits()
+    exact64::div(x, y, mode)
 }
 
 /// `fma.f64`.
@@ -288,17 +330,11 @@ pub(crate) fn fma64(mods: Mods, a: &L64, b: &L64, c: &L64) -> L64 {
     let mut t = [0; 32];
     for i in 0..32 {
         let [x, y, z] = [a[i], b[i], c[i]].map(f64::from_bits);
-        let nearest = x.mul_add(y, z);
-        t[i] = if matches!(mods.round, Round::Nearest | Round::None) {
-            bits64(nearest)
+        t[i] = if matches!(mods.round, Round::Nearest | Round::None) || !finite(&[x, y, z]) {
+            // Of several NaN an H100 takes the second factor's, then the addend's.
+            bits64(x.mul_add(y, z), &[y, z, x])
         } else {
-            // What the fused result lost, exactly as two numbers (Boldo and Muller); the first gives its sign.
-            let product = x * y;
-            let low = x.mul_add(y, -product);
-            let (s, e) = two_sum(z, low);
-            let (t1, t2) = two_sum(product, s);
-            let lost = ((t1 - nearest) + t2) + e;
-            directed(nearest, lost, mods.round)
+            exact64::fma(x, y, Some(z), mods.round)
         };
     }
     t

@@ -80,7 +80,8 @@ fn is_nan(format: Format, bits: u32) -> bool {
     u64::from(bits & 0x7FFF) > format.infinity()
 }
 
-fn flush(format: Format, ftz: bool, bits: u32) -> u32 {
+/// A subnormal as a zero of its sign, if asked for.
+pub(crate) fn flush(format: Format, ftz: bool, bits: u32) -> u32 {
     if ftz && bits & 0x7FFF < 1 << format.mantissa { bits & 0x8000 } else { bits }
 }
 
@@ -147,9 +148,12 @@ pub(crate) fn binary(f: Binary, ty: Ty, mods: Mods, a: &L32, b: &L32) -> Option<
 #[inline(never)]
 fn binary_slow(f: Binary, ty: Ty, mods: Mods, a: &L32, b: &L32) -> Option<L32> {
     let (format, packed) = format(ty)?;
-    if !matches!(f, Binary::Add | Binary::Sub | Binary::Mul | Binary::Min | Binary::Max) {
-        return None;
-    }
+    let f = match f {
+        Binary::MinXorsign => return Some(xorsign(Binary::Min, ty, mods, a, b)?),
+        Binary::MaxXorsign => return Some(xorsign(Binary::Max, ty, mods, a, b)?),
+        Binary::Add | Binary::Sub | Binary::Mul | Binary::Min | Binary::Max => f,
+        _ => return None,
+    };
     Some(map2(a, b, |x, y| {
         halves2(packed, x, y, |x, y| {
             let (x, y) = (flush(format, mods.ftz, x), flush(format, mods.ftz, y));
@@ -168,6 +172,15 @@ fn binary_slow(f: Binary, ty: Ty, mods: Mods, a: &L32, b: &L32) -> Option<L32> {
             }
         })
     }))
+}
+
+/// `.xorsign.abs`: of the magnitudes, with the sign of the product unless the result is NaN.
+fn xorsign(f: Binary, ty: Ty, mods: Mods, a: &L32, b: &L32) -> Option<L32> {
+    let (format, packed) = format(ty)?;
+    let magnitude = |x: &L32| map1(x, |x| x & 0x7FFF_7FFF);
+    let best = binary_slow(f, ty, mods, &magnitude(a), &magnitude(b))?;
+    let signed = |d: u32, sign: u32| if is_nan(format, d) { d } else { d | sign & 0x8000 };
+    Some(map3(&best, a, b, |d, x, y| halves2(packed, d, x ^ y, signed)))
 }
 
 /// `fma`.

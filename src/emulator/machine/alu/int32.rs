@@ -38,6 +38,12 @@ pub(crate) fn map3(a: &L32, b: &L32, c: &L32, f: impl Fn(u32, u32, u32) -> u32) 
     t
 }
 
+/// The same out of the way of what is frequent.
+#[inline(never)]
+fn each3(a: &L32, b: &L32, c: &L32, f: fn(u32, u32, u32) -> u32) -> L32 {
+    map3(a, b, c, f)
+}
+
 /// Width in bits and signedness of an integer type of at most 32 bits.
 #[inline(always)]
 pub(crate) fn shape(ty: Ty) -> Option<(u32, bool)> {
@@ -137,8 +143,78 @@ fn word(f: Binary, signed: bool, a: &L32, b: &L32) -> Option<L32> {
         (Binary::Shl, _) => map2(a, b, |x, n| if n > 31 { 0 } else { x << (n & 31) }),
         (Binary::Shr, false) => map2(a, b, |x, n| if n > 31 { 0 } else { x >> (n & 31) }),
         (Binary::Shr, true) => map2(a, b, |x, n| ((x as i32) >> n.min(31)) as u32),
+        _ => return masks(f, signed, a, b),
+    })
+}
+
+/// What few programs use: upper 24-bit products, `bmsk` and `szext`.
+#[inline(never)]
+fn masks(f: Binary, signed: bool, a: &L32, b: &L32) -> Option<L32> {
+    Some(match (f, signed) {
+        // Bits 47 to 16 of the 48-bit product.
+        (Binary::Mul24Hi, false) => {
+            map2(a, b, |x, y| ((u64::from(x & 0xFF_FFFF) * u64::from(y & 0xFF_FFFF)) >> 16) as u32)
+        }
+        (Binary::Mul24Hi, true) => map2(a, b, |x, y| {
+            let low = |v: u32| i64::from(((v << 8) as i32) >> 8);
+            ((low(x) * low(y)) >> 16) as u32
+        }),
+        (Binary::BmskClamp, _) => map2(a, b, |p, n| if p > 31 { 0 } else { bmsk(p, n.min(32)) }),
+        (Binary::BmskWrap, _) => map2(a, b, |p, n| bmsk(p & 31, n & 31)),
+        (Binary::SzextClamp, _) => map2(a, b, |x, n| szext(x, n.min(32), signed)),
+        (Binary::SzextWrap, _) => map2(a, b, |x, n| szext(x, n & 31, signed)),
         _ => return None,
     })
+}
+
+/// `n` ones from bit `p` on, as far as they are within 32 bits.
+fn bmsk(p: u32, n: u32) -> u32 {
+    ((((1u64 << n) - 1) << p) & 0xFFFF_FFFF) as u32
+}
+
+/// The low `n` bits, extended.
+fn szext(x: u32, n: u32, signed: bool) -> u32 {
+    if n == 0 {
+        return 0;
+    }
+    let up = x << (32 - n);
+    if signed { ((up as i32) >> (32 - n)) as u32 } else { up >> (32 - n) }
+}
+
+/// Operations on two 16-bit numbers a register.
+#[inline(never)]
+pub(crate) fn packed(f: Binary, ty: Ty, a: &L32, b: &L32) -> Option<L32> {
+    let g: fn(u32, u32) -> u32 = match (f, ty) {
+        (Binary::Add, _) => |x, y| x.wrapping_add(y),
+        (Binary::Min, Ty::U16x2) => |x, y| x.min(y),
+        (Binary::Max, Ty::U16x2) => |x, y| x.max(y),
+        (Binary::Min, _) => |x, y| (x as i16).min(y as i16) as u32,
+        (Binary::Max, _) => |x, y| (x as i16).max(y as i16) as u32,
+        _ => return None,
+    };
+    Some(map2(a, b, |x, y| g(x & 0xFFFF, y & 0xFFFF) & 0xFFFF | g(x >> 16, y >> 16) << 16))
+}
+
+/// `fns`: the position of the |n|-th set bit of `mask`, upwards or (n < 0) downwards from `base`; of 0 the bit at `base`.
+fn fns(mask: u32, base: u32, n: u32) -> u32 {
+    let n = n as i32;
+    // A base beyond the mask is undefined in PTX; here nothing is found.
+    if base > 31 {
+        return u32::MAX;
+    }
+    let mut left = match n {
+        0 => mask & 1 << base,
+        1.. => mask & u32::MAX << base,
+        _ => mask & u32::MAX >> (31 - base),
+    };
+    for _ in 1..n.unsigned_abs().clamp(1, 33) {
+        left &= if n > 0 { left.wrapping_sub(1) } else { !(1u32 << 31).unbounded_shr(left.leading_zeros()) };
+    }
+    match left {
+        0 => u32::MAX,
+        _ if n < 0 => 31 - left.leading_zeros(),
+        _ => left.trailing_zeros(),
+    }
 }
 
 /// Quotients. Division by zero is unspecified in PTX; here it gives all ones, as the hardware's routine does.
@@ -201,6 +277,7 @@ pub(crate) fn ternary(f: Ternary, ty: Ty, sat: bool, a: &L32, b: &L32, c: &L32) 
         }),
         Ternary::Dp2aLo(sa, sb) => map3(a, b, c, |x, y, z| dp2a(x, y, z, sa, sb)),
         Ternary::Dp2aHi(sa, sb) => map3(a, b, c, |x, y, z| dp2a(x, y >> 16, z, sa, sb)),
+        Ternary::Fns => each3(a, b, c, fns),
         _ => return None,
     })
 }

@@ -4,11 +4,14 @@
 mod approx;
 mod compare;
 mod convert;
+mod exact64;
 mod float;
 pub(crate) mod half;
 mod int32;
 mod int64;
+mod other;
 mod round;
 mod table;
 
+pub(crate) use other::*;
 pub(crate) use table::*;
