@@ -61,6 +61,9 @@ const WGMMA: Row =
 const MMA_89: Row = Row { targets: &[Target::Sm89], ..MMA };
 const SHARED_90A: Row = Row { targets: &[Target::Sm90a], ..SHARED };
 const WARP_90A: Row = Row { targets: &[Target::Sm90a], ..WARP };
+const FLOAT_89: Row = Row { targets: &[Target::Sm89], ..FLOAT };
+const HALF_89: Row = Row { targets: &[Target::Sm89], ..HALF };
+const INTEGER_90A: Row = Row { targets: &[Target::Sm90a], ..INTEGER };
 const HALF_90A: Row = Row { targets: &[Target::Sm90a], ..HALF };
 const CONVERT_89: Row = Row { targets: &[Target::Sm89], ..CONVERT };
 const CONVERT_90A: Row = Row { targets: &[Target::Sm90a], ..CONVERT };
@@ -80,7 +83,7 @@ macro_rules! rows {
 }
 
 /// Every probe.
-pub(super) const ROWS: [Row; 67] = rows! {
+pub(super) const ROWS: [Row; 73] = rows! {
     MMA: ProbeMmaInt8 "probe_mma_int8" "probe_mma<probe::Int8, 14>" RESULTS 14;
     MMA: ProbeMmaF16 "probe_mma_f16" "probe_mma<probe::F16, 2>" RESULTS 2;
     MMA: ProbeMmaF16Sums "probe_mma_f16_sums" "probe_mma<probe::F16Sums, 2>" RESULTS 2;
@@ -94,21 +97,26 @@ pub(super) const ROWS: [Row; 67] = rows! {
     SHARED_90A: ProbeSharedStmatrix "probe_shared_stmatrix" "probe_shared<probe::Stmatrix, 6>" RESULTS 6;
     FLOAT: ProbeFloatArithmetic "probe_float_arithmetic" "probe_float<probe::FloatArithmetic, 28>" RESULTS 28;
     FLOAT: ProbeFloatCompare "probe_float_compare" "probe_float<probe::FloatCompare, 32>" RESULTS 32;
+    FLOAT: ProbeFloatTest "probe_float_test" "probe_float<probe::FloatTest, 12>" RESULTS 12;
     FLOAT: ProbeFloatDivide "probe_float_divide" "probe_float<probe::FloatDivide, 15>" RESULTS 15;
     FLOAT: ProbeFloatApproximate "probe_float_approximate" "probe_float<probe::FloatApproximate, 19>" RESULTS 19;
     FLOAT: ProbeFloatDouble "probe_float_double" "probe_float<probe::FloatDouble, 44>" RESULTS 44;
+    FLOAT_89: ProbeFloatXorsign "probe_float_xorsign" "probe_float<probe::FloatXorsign, 4>" RESULTS 4;
     HALF: ProbeHalfArithmetic "probe_half_arithmetic" "probe_half<probe::HalfArithmetic, 39>" RESULTS 39;
     HALF: ProbeHalfBf16 "probe_half_bf16" "probe_half<probe::HalfBf16, 16>" RESULTS 16;
     HALF: ProbeHalfApproximate "probe_half_approximate" "probe_half<probe::HalfApproximate, 4>" RESULTS 4;
+    HALF_89: ProbeHalfXorsign "probe_half_xorsign" "probe_half<probe::HalfXorsign, 6>" RESULTS 6;
     HALF_90A: ProbeHalfBf16Sums "probe_half_bf16_sums" "probe_half<probe::HalfBf16Sums, 9>" RESULTS 9;
     HALF_90A: ProbeHalfApproximateBf16 "probe_half_approximate_bf16" "probe_half<probe::HalfApproximateBf16, 4>" RESULTS 4;
     INTEGER: ProbeIntegerArithmetic "probe_integer_arithmetic" "probe_integer<probe::IntegerArithmetic, 54>" RESULTS 54;
     INTEGER: ProbeIntegerDivide "probe_integer_divide" "probe_integer<probe::IntegerDivide, 14>" RESULTS 14;
     INTEGER: ProbeIntegerBits "probe_integer_bits" "probe_integer<probe::IntegerBits, 44>" RESULTS 44;
+    INTEGER: ProbeIntegerMask "probe_integer_mask" "probe_integer<probe::IntegerMask, 17>" RESULTS 17;
     INTEGER: ProbeIntegerWide "probe_integer_wide" "probe_integer<probe::IntegerWide, 28>" RESULTS 28;
     INTEGER: ProbeIntegerCarry "probe_integer_carry" "probe_integer<probe::IntegerCarry, 12>" RESULTS 12;
     INTEGER: ProbeIntegerPrmt "probe_integer_prmt" "probe_integer<probe::IntegerPrmt, 7>" RESULTS 7;
     INTEGER: ProbeIntegerLop3 "probe_integer_lop3" "probe_integer<probe::IntegerLop3, 256>" RESULTS 256;
+    INTEGER_90A: ProbeIntegerPairs "probe_integer_pairs" "probe_integer<probe::IntegerPairs, 10>" RESULTS 10;
     CONVERT: ProbeConvertToInteger "probe_convert_to_integer" "probe_convert<probe::ConvertToInteger, 27>" RESULTS 27;
     CONVERT: ProbeConvertToFloat "probe_convert_to_float" "probe_convert<probe::ConvertToFloat, 25>" RESULTS 25;
     CONVERT: ProbeConvertFromInteger "probe_convert_from_integer" "probe_convert<probe::ConvertFromInteger, 36>" RESULTS 36;
@@ -118,6 +126,7 @@ pub(super) const ROWS: [Row; 67] = rows! {
     CONVERT_89: ProbeConvertFp8 "probe_convert_fp8" "probe_convert<probe::ConvertFp8, 4>" RESULTS 4;
     CONVERT_89: ProbeConvertFp8Pack "probe_convert_fp8_pack" "probe_convert<probe::ConvertFp8Pack, 4>" RESULTS 4;
     CONVERT_90A: ProbeConvertBf16 "probe_convert_bf16" "probe_convert<probe::ConvertBf16, 8>" RESULTS 8;
+    CONVERT_90A: ProbeConvertFinite "probe_convert_finite" "probe_convert<probe::ConvertFinite, 10>" RESULTS 10;
     WARP: ProbeWarpShuffle "probe_warp_shuffle" "probe_warp<probe::Shuffle, 32>" RESULTS 32;
     WARP: ProbeWarpVote "probe_warp_vote" "probe_warp<probe::Vote, 13>" RESULTS 13;
     WARP: ProbeWarpMatch "probe_warp_match" "probe_warp<probe::Match, 11>" RESULTS 11;
