@@ -64,8 +64,9 @@ impl BulkQueue {
     /// the box's corner (the first `dims` count).
     ///
     /// # Errors
-    /// Bytes that are not a map; another rank; a destination not a multiple of 128 or outside shared memory; a
-    /// bad mbarrier address; a swizzled box narrower than its span (not modelled).
+    /// Bytes that are not a map; another rank; a first coordinate that is not a multiple of 16 bytes; a destination not
+    /// a multiple of 128 or outside shared memory; a bad mbarrier address; a swizzled box narrower than its span (not
+    /// modelled).
     pub(crate) fn issue_tile(
         &mut self,
         target: BulkTarget,
@@ -90,6 +91,14 @@ impl BulkQueue {
             return Err(Problem::unsupported(format!(
                 "a tile of {inner} bytes a line with a swizzle of {}",
                 map.swizzle.span()
+            )));
+        }
+        // An H100 stops with an illegal instruction, whatever the element, the swizzle and the width of the tensor.
+        let column = i64::from(coords[0]) * map.dtype.size() as i64;
+        if column % 16 != 0 {
+            return Err(Problem::operand(format!(
+                "a box that begins at element {}, byte {column} of its rows, which is not a multiple of 16",
+                coords[0]
             )));
         }
         let bytes = map.box_bytes();
@@ -299,7 +308,7 @@ mod tests {
             let width = if swizzle == Swizzle::None { 48 } else { swizzle.span() as i64 };
             map.box_[0] = width as u32;
             for (x, y) in
-                [(0, 0), (16, 3), (100, 7), (-5, -2), (190, 9), (-200, 0), (0, -8), (200, 0), (i32::MAX, i32::MIN)]
+                [(0, 0), (16, 3), (96, 7), (-16, -2), (176, 9), (-208, 0), (0, -8), (208, 0), (i32::MAX - 15, i32::MIN)]
             {
                 let (mut shared, mut queue) = (vec![0xffu8; 4096], BulkQueue::default());
                 mbarrier::init(&mut shared, 0, 1).unwrap();
@@ -348,13 +357,13 @@ mod tests {
         };
         let (mut shared, mut queue) = (vec![0u8; 1024], BulkQueue::default());
         mbarrier::init(&mut shared, 0, 1).unwrap();
-        queue.issue_tile(target(128), &map.to_bytes().unwrap(), 3, [2, 0, 3, 0, 0], 1024).unwrap();
-        // Two lines of 3 elements are inside, 12 bytes from byte 8 of their 32-byte rows.
-        assert_eq!(queue.last().unwrap().traffic(), (2, 2 * 12, 4 * 3 * 2 * 4));
+        queue.issue_tile(target(128), &map.to_bytes().unwrap(), 3, [4, 0, 3, 0, 0], 1024).unwrap();
+        // Two lines of 1 element are inside, 4 bytes from byte 16 of their 32-byte rows.
+        assert_eq!(queue.last().unwrap().traffic(), (2, 2 * 4, 4 * 3 * 2 * 4));
         queue.take(0).unwrap().land(&mut shared, &memory).unwrap();
         for (z, y, x) in (0..24).map(|i| (i / 12, i / 4 % 3, i % 4)) {
             let at = 128 + 4 * (12 * z + 4 * y + x);
-            let (gz, gy, gx) = (3 + z, y, 2 + x);
+            let (gz, gy, gx) = (3 + z, y, 4 + x);
             let expected = if gz < 4 && gy < 2 && gx < 5 {
                 let from = 160 * gz + 32 * gy + 4 * gx;
                 [memory.bytes[from], memory.bytes[from + 1], memory.bytes[from + 2], memory.bytes[from + 3]]
@@ -389,6 +398,10 @@ mod tests {
         assert!(queue.issue_tile(target(64), &bytes, 2, [0; 5], 4096).is_err(), "misaligned destination");
         assert!(queue.issue_tile(target(3200), &bytes, 2, [0; 5], 4096).is_err(), "past the end");
         assert!(queue.issue_tile(target(1024), &bytes, 3, [0; 5], 4096).is_err(), "rank");
+        for column in [1, 8, -4, 24, i32::MAX] {
+            let refused = queue.issue_tile(target(1024), &bytes, 2, [column, 0, 0, 0, 0], 4096).unwrap_err();
+            assert!(refused.what.contains(&format!("element {column}")), "{refused:?}");
+        }
         assert!(queue.issue_tile(target(1024), &[7; 128], 2, [0; 5], 4096).is_err(), "not a map");
         assert!(queue.issue_tile(BulkTarget { mbar: 4, ..target(1024) }, &bytes, 2, [0; 5], 4096).is_err(), "mbarrier");
         // A tensor that is larger than its allocation shows when the copy lands.
