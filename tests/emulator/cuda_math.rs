@@ -20,7 +20,7 @@ fn inputs(fixed: &[f64], range: f64, count: usize) -> Vec<f64> {
     while all.len() < count {
         let sign = if next() < 0.5 { -1.0 } else { 1.0 };
         // Half of them evenly, half of them by their exponent.
-        let size = if all.len() % 2 == 0 { next() * range } else { range * (-12.0 * next()).exp() };
+        let size = if all.len().is_multiple_of(2) { next() * range } else { range * (-12.0 * next()).exp() };
         all.push(sign * size);
     }
     all
@@ -109,7 +109,8 @@ fn floats_are_within_the_stated_errors() {
 
 #[test]
 fn doubles_are_within_the_stated_errors() {
-    let table: [(&str, u64, fn(f64) -> f64); 14] = [
+    type Row = (&'static str, u64, fn(f64) -> f64);
+    let table: [Row; 14] = [
         ("sin", 2, f64::sin),
         ("cos", 2, f64::cos),
         ("exp", 1, f64::exp),
@@ -176,10 +177,10 @@ fn integers_are_exact() {
             (x % y) as u64,
             u / v,
             u % v,
-            (u128::from(u) * u128::from(v) >> 64) as u64,
-            (i128::from(x) * i128::from(y) >> 64) as u64,
-            u64::from(s) * u64::from(t) >> 32,
-            u64::from((i64::from(s as i32) * i64::from(t as i32) >> 32) as u32),
+            ((u128::from(u) * u128::from(v)) >> 64) as u64,
+            ((i128::from(x) * i128::from(y)) >> 64) as u64,
+            (u64::from(s) * u64::from(t)) >> 32,
+            u64::from(((i64::from(s as i32) * i64::from(t as i32)) >> 32) as u32),
             u64::from(x.count_ones()),
             u64::from(x.leading_zeros()),
             if x == 0 { 0 } else { u64::from(x.trailing_zeros()) + 1 },
@@ -202,7 +203,7 @@ fn halves_round_once() {
     // Few bits, so that every product and sum is exact in f32 and the host rounds once too.
     let n = 2048;
     let x: Vec<f16> =
-        (0..2 * n).map(|i| f16::from_bits(0x3800 + (i * 37 % 0x1000) as u16 | (i as u16 & 1) << 15)).collect();
+        (0..2 * n).map(|i| f16::from_bits((0x3800 + (i * 37 % 0x1000) as u16) | ((i as u16 & 1) << 15))).collect();
     let y: Vec<f16> = (0..2 * n).map(|i| f16::from_f32(((i * 29 % 128) as f32 - 63.5) / 8.0)).collect();
     let bits = |v: &[f16]| v.iter().map(|h| h.to_bits()).collect::<Vec<u16>>();
     let p = Program::load("math");

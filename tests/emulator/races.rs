@@ -175,7 +175,7 @@ fn bytes_and_halves_of_a_word_are_apart() {
     let bytes = "add.u32 %r1, %s, %t; cvt.u16.u32 %h1, %t; st.shared.b8 [%r1], %h1;\nld.shared.u8 %h2, [%r1];\n{}\n\
                  and.b32 %r2, %t, 0xfc; add.u32 %r2, %r2, %s; ld.shared.b32 %r3, [%r2];";
     needs("bar.warp.sync 0xffffffff;", 32, bytes, "ld.shared.b32", "st.shared.b8");
-    needs("bar.sync 0;", 64, &bytes.replace("%s, %t", "%s, %t"), "ld.shared.b32", "st.shared.b8");
+    needs("bar.sync 0;", 64, bytes, "ld.shared.b32", "st.shared.b8");
     let halves = "shl.b32 %r1, %t, 1; add.u32 %r1, %r1, %s; cvt.u16.u32 %h1, %t; st.shared.b16 [%r1], %h1;\n{}\n\
                   xor.b32 %r2, %t, 1; shl.b32 %r2, %r2, 1; add.u32 %r2, %r2, %s; ld.shared.b16 %h2, [%r2];";
     needs("bar.warp.sync 0xffffffff;", 32, halves, "ld.shared.b16", "st.shared.b16");

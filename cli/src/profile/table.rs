@@ -59,16 +59,16 @@ fn totals(text: &mut String, kernel: &Kernel) {
         sectors(total.sectors_written, total.requests_written),
         100.0 * total.coalescing(),
     );
-    let _ = write!(
+    let _ = writeln!(
         text,
-        "  {} barriers in {} blocks; {} bytes by asynchronous copies\n",
+        "  {} barriers in {} blocks; {} bytes by asynchronous copies",
         digits(kernel.barriers),
         digits(kernel.blocks),
         digits(total.async_bytes),
     );
-    let _ = write!(
+    let _ = writeln!(
         text,
-        "  divergence: {} branches parted a warp, {:.1} % of instructions ran in a part of one; {:.1} of 32 lanes active\n",
+        "  divergence: {} branches parted a warp, {:.1} % of instructions ran in a part of one; {:.1} of 32 lanes active",
         digits(total.splits),
         100.0 * total.diverged as f64 / total.executions.max(1) as f64,
         total.lanes_active(),

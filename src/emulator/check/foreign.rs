@@ -7,11 +7,14 @@ use super::clock::Reach;
 /// Blocks that are told apart; who knows of more is taken to know of all.
 const MOST: usize = 4096;
 
+/// What single blocks did, sorted by block.
+type Reaches = Vec<(u32, Arc<Reach>)>;
+
 /// What happened before in other blocks (or, through memory, in the own one).
 #[derive(Clone, Debug, Default)]
 pub(super) struct Foreign {
-    /// Sorted by block.
-    blocks: Option<Arc<Vec<(u32, Arc<Reach>)>>>,
+    /// Of each of them; none is none.
+    blocks: Option<Arc<Reaches>>,
     /// Everything, because there were too many.
     all: bool,
 }

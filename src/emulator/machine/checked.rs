@@ -50,7 +50,7 @@ impl Run<'_> {
         }
         let (element, regs) = (bytes_of(shape.ty), &self.warp.regs);
         let value = |lane: usize, byte: usize| {
-            let reg = usize::from(shape.regs[byte / element & 3]);
+            let reg = usize::from(shape.regs[(byte / element) & 3]);
             let value = if shape.wide { regs.r64[reg].0[lane] } else { u64::from(regs.r32[reg].0[lane]) };
             (value >> (8 * (byte % element))) as u8
         };
@@ -81,7 +81,7 @@ impl Run<'_> {
         let (element, regs) = (bytes_of(shape.ty), &self.warp.regs);
         let value = |lane: usize, byte: u64| {
             let byte = byte.wrapping_sub(at[lane]) as usize;
-            let reg = usize::from(shape.regs[byte / element & 3]);
+            let reg = usize::from(shape.regs[(byte / element) & 3]);
             let value = if shape.wide { regs.r64[reg].0[lane] } else { u64::from(regs.r32[reg].0[lane]) };
             (value >> (8 * (byte % element))) as u8
         };

@@ -155,7 +155,7 @@ fn doubles(values: usize, seed: u64) -> Vec<u32> {
         f64::MAX,
         f64::INFINITY,
         f64::NAN,
-        1.000000059604644775390625,
+        1.0 + 1.0 / 16_777_216.0,
     ];
     let mut input = words(4 * values, seed);
     for i in 0..values - values / 4 {

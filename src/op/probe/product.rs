@@ -162,7 +162,7 @@ impl Product {
                     size
                 } else if cancelled && k == self.factor.depth() / 2 {
                     -size
-                } else if pattern == 9 && k % 2 == 0 {
+                } else if pattern == 9 && k.is_multiple_of(2) {
                     -small
                 } else if pattern == 10 {
                     1.5 * small

@@ -59,7 +59,8 @@ fn f32_functions() {
     for ftz in [false, true] {
         let word = if ftz { ".ftz" } else { "" };
         type Bounds = fn(f64) -> Bound;
-        let rows: [(&str, fn(f64) -> f64, Bounds); 5] = [
+        type Row = (&'static str, fn(f64) -> f64, Bounds);
+        let rows: [Row; 5] = [
             ("rcp", |x| 1.0 / x, |_| Bound::Units(1.0)),
             ("sqrt", f64::sqrt, |_| Bound::Relative(2f64.powi(-23))),
             ("rsqrt", |x| 1.0 / x.sqrt(), |_| Bound::Relative(2f64.powf(-22.9))),

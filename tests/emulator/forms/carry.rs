@@ -46,9 +46,9 @@ fn chains(bits: u32) -> Table {
 fn upper(bits: u32, signed: bool, a: u64, b: u64) -> u64 {
     if signed {
         let wide = |x: u64| if bits == 32 { i128::from(x as i32) } else { i128::from(x as i64) };
-        (wide(a) * wide(b) >> bits) as u64 & (u64::MAX >> (64 - bits))
+        ((wide(a) * wide(b)) >> bits) as u64 & (u64::MAX >> (64 - bits))
     } else {
-        (u128::from(a) * u128::from(b) >> bits) as u64
+        ((u128::from(a) * u128::from(b)) >> bits) as u64
     }
 }
 

@@ -184,7 +184,7 @@ fn pairs() {
                 let text = format!("set.{}{word}.{dty}.{name} {{d}}, {{a}}, {{b}};", comparison.0);
                 table.form('r', text, move |[a, b, ..]| {
                     let (low, high) = both(a, b);
-                    u64::from(low) * one + (u64::from(high) * one << 16)
+                    u64::from(low) * one + ((u64::from(high) * one) << 16)
                 });
                 count += 1;
             }

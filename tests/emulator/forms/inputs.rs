@@ -142,7 +142,7 @@ fn random_bits(random: &mut Random, bits: u32) -> u64 {
         4 => x & 15,
         5 => !(x & 15),
         6 => (1u64 << (x % u64::from(bits))).wrapping_add((x >> 32 & 3).wrapping_sub(1)),
-        _ => (x & mask) >> (way >> 8) % u64::from(bits),
+        _ => (x & mask) >> ((way >> 8) % u64::from(bits)),
     }
 }
 
@@ -227,7 +227,7 @@ pub fn chunks(kinds: &str, random_too: bool) -> Vec<Vec<In>> {
     }
     if let [b'p' | b'q'] = kinds {
         // Every value in each half.
-        chunks.push((0..1u64 << 16).map(|x| [(x * 0x6D2B + 0x1234 & 0xFFFF) << 16 | x, 0, 0, 0]).collect());
+        chunks.push((0..1u64 << 16).map(|x| [((x * 0x6D2B + 0x1234) & 0xFFFF) << 16 | x, 0, 0, 0]).collect());
     }
     let tables: Vec<Vec<u64>> = kinds
         .iter()

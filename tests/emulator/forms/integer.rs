@@ -54,8 +54,8 @@ impl Int {
         }
         let digits = |v: i128| [(v as u64) & 0xFFFF_FFFF, (v as u64) >> 32];
         let ([a0, a1], [b0, b1]) = (digits(a), digits(b));
-        let middle = (a0 * b0 >> 32) + (a1 * b0 & 0xFFFF_FFFF) + (a0 * b1 & 0xFFFF_FFFF);
-        let unsigned = a1 * b1 + (a1 * b0 >> 32) + (a0 * b1 >> 32) + (middle >> 32);
+        let middle = ((a0 * b0) >> 32) + ((a1 * b0) & 0xFFFF_FFFF) + ((a0 * b1) & 0xFFFF_FFFF);
+        let unsigned = a1 * b1 + ((a1 * b0) >> 32) + ((a0 * b1) >> 32) + (middle >> 32);
         // What the sign bits added too much.
         i128::from(unsigned) - if a < 0 { b } else { 0 } - if b < 0 { a } else { 0 }
     }
@@ -151,7 +151,7 @@ fn thirty_two_bits() {
         };
         for (half, shift) in [("lo", 0), ("hi", 16)] {
             table.form('r', format!("mul24.{half}.{} {{d}}, {{a}}, {{b}};", int.name), move |[a, b, ..]| {
-                int.wrap(low(a) * low(b) >> shift)
+                int.wrap((low(a) * low(b)) >> shift)
             });
         }
         if int.signed {
@@ -172,17 +172,17 @@ fn thirty_two_bits() {
         let mut table = three_sources(int);
         for (half, shift) in [("lo", 0), ("hi", 16)] {
             table.form('r', format!("mad24.{half}.{} {{d}}, {{a}}, {{b}}, {{c}};", int.name), move |[a, b, c, _]| {
-                int.wrap((low(a) * low(b) >> shift) + int.number(c))
+                int.wrap(((low(a) * low(b)) >> shift) + int.number(c))
             });
         }
         if int.signed {
             let clamp = move |x: i128| int.wrap(x.clamp(int.least(), int.most()));
             table.form('r', "mad24.hi.sat.s32 {d}, {a}, {b}, {c};", move |[a, b, c, _]| {
                 // The product's bits 47 to 16 are a 32-bit number with a sign.
-                clamp(int.number(int.wrap(low(a) * low(b) >> 16)) + int.number(c))
+                clamp(int.number(int.wrap((low(a) * low(b)) >> 16)) + int.number(c))
             });
             table.form('r', "mad.hi.sat.s32 {d}, {a}, {b}, {c};", move |[a, b, c, _]| {
-                clamp((int.number(a) * int.number(b) >> 32) + int.number(c))
+                clamp(((int.number(a) * int.number(b)) >> 32) + int.number(c))
             });
         }
         table.run(if int.signed { 7 } else { 5 });

@@ -65,7 +65,7 @@ fn one(opcode: &str, [a, b, c, _]: [u32; 4]) -> Option<u32> {
         "sqrt.rn.f32" => canonical(x.sqrt()),
         "set.lt.u32.f32" => less(x < y),
         "set.eq.u32.f32" => less(x == y),
-        "set.gtu.u32.f32" => less(!(x <= y)),
+        "set.gtu.u32.f32" => less(x.partial_cmp(&y).is_none_or(|order| order.is_gt())),
         "set.nan.u32.f32" => less(x.is_nan() || y.is_nan()),
         "abs.f32" | "neg.f32" if x.is_nan() => return None,
         "abs.f32" => a & 0x7fff_ffff,
@@ -104,7 +104,7 @@ fn one(opcode: &str, [a, b, c, _]: [u32; 4]) -> Option<u32> {
 /// Byte i of the result is byte `from(i)` of (b, a).
 fn bytes(a: u32, b: u32, from: impl Fn(usize) -> usize) -> u32 {
     let pair = u64::from(a) | u64::from(b) << 32;
-    (0..4).fold(0, |word, i| word | (pair >> (8 * from(i)) & 0xff) as u32 * (1 << (8 * i)))
+    (0..4).fold(0, |word, i| word | ((pair >> (8 * from(i)) & 0xff) as u32 * (1 << (8 * i))))
 }
 
 /// §9.7.9.7: four bits choose a byte; the highest of them copies its sign into all 8 bits.

@@ -149,8 +149,8 @@ pub(crate) fn binary(f: Binary, ty: Ty, mods: Mods, a: &L32, b: &L32) -> Option<
 fn binary_slow(f: Binary, ty: Ty, mods: Mods, a: &L32, b: &L32) -> Option<L32> {
     let (format, packed) = format(ty)?;
     let f = match f {
-        Binary::MinXorsign => return Some(xorsign(Binary::Min, ty, mods, a, b)?),
-        Binary::MaxXorsign => return Some(xorsign(Binary::Max, ty, mods, a, b)?),
+        Binary::MinXorsign => return xorsign(Binary::Min, ty, mods, a, b),
+        Binary::MaxXorsign => return xorsign(Binary::Max, ty, mods, a, b),
         Binary::Add | Binary::Sub | Binary::Mul | Binary::Min | Binary::Max => f,
         _ => return None,
     };
