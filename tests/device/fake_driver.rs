@@ -54,6 +54,7 @@ fn library(kind: &Library) -> PathBuf {
             assert!(output.status.success(), "cc failed: {}", String::from_utf8_lossy(&output.stderr));
             // Under both names: cudarc looks for the shorter first, and a machine with a GPU has that one. One file, so
             // that whoever opens either shares the state of one library.
+            let _ = fs::remove_file(path.join("libcuda.so"));
             std::os::unix::fs::symlink("libcuda.so.1", path.join("libcuda.so")).unwrap();
         }
     }
