@@ -33,10 +33,12 @@
 //                         sum                 214128 of the 232448 that a block of sm_90 may have
 //
 // Numbers   acc is exact while K * max|a| * max|b| < 2^31. Then gemm/epilogue.cuh.
-// Preconditions   M, N >= 1; 1 <= K < 2^31 - TILE_K; tiles of a block x steps along K < 2^32; 1 <= grid <= 2^31 - tiles; the maps say what is written above.
+// Preconditions   M, N >= 1; 1 <= K < 2^31 - TILE_K; tiles of a block x steps along K < 2^32;
+//                 1 <= grid <= 2^31 - tiles; the maps say what is written above.
 // Floor   sm_90a, and only it: wgmma, setmaxnreg.
 // Determinism   The same bits as every other kernel of this product: sums of integers have no order.
-// Tried and lost   H100 SXM, 2026-11-22, s32 output, TOPS at 4096^3 / 8192^3; this kernel 1389 / 1397:
+// Tried and lost   H100 SXM, 2026-11-22, s32 output, TOPS at 4096^3 / 8192^3, each alone in a loop over two sets of
+// buffers; this kernel 1389 / 1397 (by turns with cuBLASLt, as benches/results has it, 1328 / 1314):
 //     one tile a block, the two warpgroups sharing it, 64 rows each, 4 stages, every slot waited for at once  1054 / 1100
 //         the same, one slot's products left under way                                                        1054 / 1152
 //         the same, persistent, 6 stages: both warpgroups store at once, and the tensor cores wait            1306 / 1302

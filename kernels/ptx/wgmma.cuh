@@ -1,7 +1,7 @@
 // wgmma: a warpgroup's product of two tiles in shared memory. PTX ISA §9.7.15.
 // A product starts at wgmma_m64n128k32_s8 and ends at a wgmma_wait_group: between the two its accumulators and its
-// shared memory belong to the tensor cores. So the wait names the accumulators too (one array of them, or two): no use of them
-// can move before it.
+// shared memory belong to the tensor cores. So the wait names the accumulators of both products too: no use
+// of them can move before it.
 #pragma once
 #include <cstdint>
 
@@ -15,21 +15,6 @@ __device__ __forceinline__ void wgmma_fence() { asm volatile("wgmma.fence.sync.a
 __device__ __forceinline__ void wgmma_commit_group() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 
 // Waits until at most PENDING of the youngest groups are unfinished.
-template <int PENDING>
-__device__ __forceinline__ void wgmma_wait_group(int32_t (&d)[64]) {
-    asm volatile("wgmma.wait_group.sync.aligned %64;"
-        : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3]), "+r"(d[4]), "+r"(d[5]), "+r"(d[6]), "+r"(d[7]),
-          "+r"(d[8]), "+r"(d[9]), "+r"(d[10]), "+r"(d[11]), "+r"(d[12]), "+r"(d[13]), "+r"(d[14]), "+r"(d[15]),
-          "+r"(d[16]), "+r"(d[17]), "+r"(d[18]), "+r"(d[19]), "+r"(d[20]), "+r"(d[21]), "+r"(d[22]), "+r"(d[23]),
-          "+r"(d[24]), "+r"(d[25]), "+r"(d[26]), "+r"(d[27]), "+r"(d[28]), "+r"(d[29]), "+r"(d[30]), "+r"(d[31]),
-          "+r"(d[32]), "+r"(d[33]), "+r"(d[34]), "+r"(d[35]), "+r"(d[36]), "+r"(d[37]), "+r"(d[38]), "+r"(d[39]),
-          "+r"(d[40]), "+r"(d[41]), "+r"(d[42]), "+r"(d[43]), "+r"(d[44]), "+r"(d[45]), "+r"(d[46]), "+r"(d[47]),
-          "+r"(d[48]), "+r"(d[49]), "+r"(d[50]), "+r"(d[51]), "+r"(d[52]), "+r"(d[53]), "+r"(d[54]), "+r"(d[55]),
-          "+r"(d[56]), "+r"(d[57]), "+r"(d[58]), "+r"(d[59]), "+r"(d[60]), "+r"(d[61]), "+r"(d[62]), "+r"(d[63])
-        : "n"(PENDING)
-        : "memory");
-}
-
 template <int PENDING>
 __device__ __forceinline__ void wgmma_wait_group(int32_t (&d)[64], int32_t (&e)[64]) {
     asm volatile("wgmma.wait_group.sync.aligned %128;"

@@ -167,9 +167,9 @@ pub enum Operand<'a> {
     Sink,
     /// An integer: its low 64 bits.
     Int(i64),
-    /// `0fXXXXXXXX`.
+    /// `0f` and the eight hexadecimal digits of its bits.
     F32(u32),
-    /// `0dXXXXXXXXXXXXXXXX`, or a decimal float.
+    /// `0d` and the sixteen hexadecimal digits of its bits, or a decimal float.
     F64(u64),
     /// `[name + constant]` or `[constant]`.
     Address { base: Option<&'a str>, offset: i64 },
