@@ -77,8 +77,9 @@ impl CpAsync {
         if src_size == 0 { Ok(()) } else { global.check(self.src[lane], src_size) }
     }
 
-    /// Whether all lanes of a whole warp are surely right: one look at the extremes. False says nothing.
-    fn surely(&self, shared_len: usize, global: &impl GlobalMemory) -> bool {
+    /// Where all lanes of a whole warp are surely right, by one look at the extremes, the least address that is read.
+    /// None says nothing.
+    fn surely(&self, shared_len: usize, global: &impl GlobalMemory) -> Option<u64> {
         let size = u64::from(self.size);
         let (mut bits, mut high, mut take) = (0, 0, 0);
         let (mut from, mut to) = (u64::MAX, 0);
@@ -90,11 +91,12 @@ impl CpAsync {
             from = from.min(if reads { self.src[lane] } else { u64::MAX });
             to = to.max(if reads { self.src[lane] } else { 0 });
         }
-        matches!(size, 4 | 8 | 16)
+        let right = matches!(size, 4 | 8 | 16)
             && bits & (size - 1) == 0
             && u64::from(high) + size <= shared_len as u64
             && take <= self.size
-            && (take == 0 || to.checked_add(size).is_some_and(|end| global.check(from, end - from).is_ok()))
+            && (take == 0 || to.checked_add(size).is_some_and(|end| global.check(from, end - from).is_ok()));
+        right.then_some(from)
     }
 
     fn land(&self, lanes: u32, shared: &mut [u8], global: &impl GlobalMemory) -> Result<(), Problem> {
@@ -123,9 +125,14 @@ impl CpAsyncQueue {
         shared_len: usize,
         global: &impl GlobalMemory,
     ) -> Result<(), Problem> {
-        if mask != u32::MAX || !copy.surely(shared_len, global) {
-            for lane in each(mask) {
-                copy.check(lane, shared_len, global).map_err(|p| p.at_lane(lane))?;
+        let least = if mask == u32::MAX { copy.surely(shared_len, global) } else { None };
+        match least {
+            // It lands later: by then the host may have fetched what it reads.
+            Some(least) => global.soon(&copy.src, least),
+            None => {
+                for lane in each(mask) {
+                    copy.check(lane, shared_len, global).map_err(|p| p.at_lane(lane))?;
+                }
             }
         }
         self.pending.push_back(Pending { what: What::Copy(copy), lanes: mask, group: self.committed });

@@ -31,6 +31,9 @@ pub(crate) trait GlobalMemory {
     /// As [`GlobalMemory::check`].
     fn read(&self, address: u64, out: &mut [u8]) -> Result<(), Problem>;
 
+    /// A hint that these bytes, from the least to the greatest address of a warp, are read later.
+    fn soon(&self, _from: &[u64; 32], _least: u64) {}
+
     /// Reads, for each lane of `lanes`, `bytes[lane]` bytes at `from[lane]` to `to[lane]` of `out`, which has room.
     ///
     /// # Errors

@@ -257,7 +257,8 @@ impl Run<'_> {
             }
             Op::Unary { f, ty, mods, d, a } => alu::unary(level, &mut self.warp.regs, f, ty, mods, d, a, active),
             Op::Binary { f, ty, mods, d, a, b } => {
-                alu::binary(level, &mut self.warp.regs, f, ty, mods, d, a, b, active)
+                alu::frequent(level, &mut self.warp.regs, f, ty, mods, d, a, b, active)
+                    || alu::binary(level, &mut self.warp.regs, f, ty, mods, d, a, b, active)
             }
             Op::Ternary { f, ty, mods, d, a, b, c } => {
                 alu::ternary(level, &mut self.warp.regs, f, ty, mods, d, [a, b, c], active)

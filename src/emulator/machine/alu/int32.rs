@@ -139,12 +139,29 @@ fn word(f: Binary, signed: bool, a: &L32, b: &L32) -> Option<L32> {
         (Binary::And, _) => map2(a, b, |x, y| x & y),
         (Binary::Or, _) => map2(a, b, |x, y| x | y),
         (Binary::Xor, _) => map2(a, b, |x, y| x ^ y),
-        // Shift amounts beyond the width are clamped to it.
-        (Binary::Shl, _) => map2(a, b, |x, n| if n > 31 { 0 } else { x << (n & 31) }),
-        (Binary::Shr, false) => map2(a, b, |x, n| if n > 31 { 0 } else { x >> (n & 31) }),
-        (Binary::Shr, true) => map2(a, b, |x, n| ((x as i32) >> n.min(31)) as u32),
+        (Binary::Shl, _) => map2(a, b, shl),
+        (Binary::Shr, false) => map2(a, b, shr),
+        (Binary::Shr, true) => map2(a, b, sar),
         _ => return masks(f, signed, a, b),
     })
+}
+
+/// `shl`: amounts beyond the width are clamped to it.
+#[inline(always)]
+pub(crate) fn shl(x: u32, n: u32) -> u32 {
+    if n > 31 { 0 } else { x << (n & 31) }
+}
+
+/// `shr` of an unsigned number.
+#[inline(always)]
+pub(crate) fn shr(x: u32, n: u32) -> u32 {
+    if n > 31 { 0 } else { x >> (n & 31) }
+}
+
+/// `shr` of a signed number.
+#[inline(always)]
+pub(crate) fn sar(x: u32, n: u32) -> u32 {
+    ((x as i32) >> n.min(31)) as u32
 }
 
 /// What few programs use: upper 24-bit products, `bmsk` and `szext`.

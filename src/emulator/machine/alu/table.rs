@@ -124,6 +124,54 @@ fn unary_body(r: &mut Registers, f: Unary, ty: Ty, mods: Mods, d: Reg, a: Reg, a
 }
 
 leveled! {
+    /// The most frequent of [`binary`]'s operations, in a small function that keeps nothing on the stack; false when it
+    /// is another, and nothing is written then.
+    pub(crate) fn frequent(r: &mut Registers, f: Binary, ty: Ty, mods: Mods, d: Reg, a: Reg, b: Reg, active: u32) -> bool = frequent_body
+}
+
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+fn frequent_body(r: &mut Registers, f: Binary, ty: Ty, mods: Mods, d: Reg, a: Reg, b: Reg, active: u32) -> bool {
+    if mods.sat {
+        return false;
+    }
+    let (x, y, z) = (usize::from(a), usize::from(b), usize::from(d));
+    match ty {
+        Ty::U32 | Ty::S32 | Ty::B32 => {
+            let registers = &mut r.r32[..];
+            match f {
+                Binary::Add => in_place(registers, x, y, z, active, u32::wrapping_add),
+                Binary::Sub => in_place(registers, x, y, z, active, u32::wrapping_sub),
+                Binary::And => in_place(registers, x, y, z, active, |x, y| x & y),
+                Binary::Or => in_place(registers, x, y, z, active, |x, y| x | y),
+                Binary::Xor => in_place(registers, x, y, z, active, |x, y| x ^ y),
+                Binary::Shl => in_place(registers, x, y, z, active, int32::shl),
+                Binary::Shr if ty == Ty::S32 => in_place(registers, x, y, z, active, int32::sar),
+                Binary::Shr => in_place(registers, x, y, z, active, int32::shr),
+                _ => return false,
+            }
+        }
+        Ty::U64 | Ty::S64 if f == Binary::Add && active == u32::MAX => {
+            r.r64[z].0 = int64::map2(&r.r64[x].0, &r.r64[y].0, u64::wrapping_add);
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// Sets the active lanes of register `z` to a function of registers `x` and `y`.
+#[inline(always)]
+fn in_place(registers: &mut [V32], x: usize, y: usize, z: usize, active: u32, f: impl Fn(u32, u32) -> u32) {
+    let t = int32::map2(&registers[x].0, &registers[y].0, f);
+    let d = &mut registers[z].0;
+    if active == u32::MAX {
+        *d = t;
+    } else {
+        *d = comparison::select32(active, &t, d);
+    }
+}
+
+leveled! {
     /// `d = f(a, b)`; false when there is no such instruction. Shift amounts are in the 32-bit file; the result of
     /// `MulWide` is twice as wide as its operands.
     pub(crate) fn binary(r: &mut Registers, f: Binary, ty: Ty, mods: Mods, d: Reg, a: Reg, b: Reg, active: u32) -> bool = binary_body
@@ -132,20 +180,6 @@ leveled! {
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
 fn binary_body(r: &mut Registers, f: Binary, ty: Ty, mods: Mods, d: Reg, a: Reg, b: Reg, active: u32) -> bool {
-    // By far the most frequent: addresses.
-    if f == Binary::Add && active == u32::MAX && !mods.sat {
-        match ty {
-            Ty::U32 | Ty::S32 => {
-                r.r32[usize::from(d)].0 = int32::map2(r.get32(a), r.get32(b), u32::wrapping_add);
-                return true;
-            }
-            Ty::U64 | Ty::S64 => {
-                r.r64[usize::from(d)].0 = int64::map2(r.get64(a), r.get64(b), u64::wrapping_add);
-                return true;
-            }
-            _ => {}
-        }
-    }
     match ty {
         Ty::U32 | Ty::S32 | Ty::B32 if f == Binary::MulWide => {
             let t = int64::mul_wide(ty, r.get32(a), r.get32(b));
