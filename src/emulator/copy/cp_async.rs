@@ -285,11 +285,11 @@ mod tests {
         for lane in 0..32 {
             (whole.dst[lane], whole.src[lane]) = (4 * lane as u32, 0x1_0000 + 4 * lane as u64);
         }
-        assert!(whole.surely(128, &memory) && !whole.surely(124, &memory));
+        assert_eq!([whole.surely(128, &memory), whole.surely(124, &memory)], [Some(whole.src[0]), None]);
         // Lane 9 reads nothing, so its address does not matter, though the extremes leave the memory.
         (whole.src[9], whole.src_size[9]) = (0x9_0000, 0);
         (whole.src[10], whole.src_size[10]) = (0x1_00fc, 3);
-        assert!(!whole.surely(128, &memory));
+        assert_eq!(whole.surely(128, &memory), None);
         queue.issue(u32::MAX, whole, 128, &memory).unwrap();
         queue.wait_all(u32::MAX, &mut shared, &memory).unwrap();
         assert_eq!(shared[..36], memory.bytes[..36]);

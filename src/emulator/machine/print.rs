@@ -145,7 +145,8 @@ impl Run<'_> {
     fn formatted(&self, format: &[u8], buffer: u64, lane: usize) -> Result<(Vec<u8>, u32), Fault> {
         let (mut out, mut at, mut count) = (Vec::new(), buffer, 0);
         let next = |at: &mut u64, count: &mut u32, bytes: u64| -> Result<u64, Fault> {
-            *at = at.next_multiple_of(bytes);
+            // Any number can be where the arguments are said to lie: beyond the last address is the first.
+            *at = at.wrapping_add(bytes - 1) & !(bytes - 1);
             let mut value = 0;
             for i in 0..bytes {
                 value |= u64::from(self.byte(at.wrapping_add(i), lane)?) << (8 * i);

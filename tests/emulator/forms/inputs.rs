@@ -101,7 +101,7 @@ fn float_edges(mantissa: u32, exponent: u32) -> Vec<u64> {
     let negative =
         [0, 1, (1 << mantissa) - 1, 1 << mantissa, power(0), power(0) + 1, power(1), power(15), power(31), power(63)];
     edges.extend(negative.map(|x| x | sign));
-    edges.extend([infinity - 1, infinity, infinity + 2, 2 * sign - 1 - sign].map(|x| x | sign));
+    edges.extend([infinity - 1, infinity, infinity + 2, sign - 1].map(|x| x | sign));
     edges.dedup();
     edges
 }
