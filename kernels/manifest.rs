@@ -65,6 +65,7 @@ pub enum Entry {
     ProbeWarpVote,
     ProbeWarpMatch,
     ProbeWarpRedux,
+    ProbeWarpMovmatrix,
     ProbeWarpAtomic,
     ProbeWarpAtomicShared,
     ProbeWarpAtomicGlobal,

@@ -83,7 +83,7 @@ macro_rules! rows {
 }
 
 /// Every probe.
-pub(super) const ROWS: [Row; 73] = rows! {
+pub(super) const ROWS: [Row; 74] = rows! {
     MMA: ProbeMmaInt8 "probe_mma_int8" "probe_mma<probe::Int8, 14>" RESULTS 14;
     MMA: ProbeMmaF16 "probe_mma_f16" "probe_mma<probe::F16, 2>" RESULTS 2;
     MMA: ProbeMmaF16Sums "probe_mma_f16_sums" "probe_mma<probe::F16Sums, 2>" RESULTS 2;
@@ -131,6 +131,7 @@ pub(super) const ROWS: [Row; 73] = rows! {
     WARP: ProbeWarpVote "probe_warp_vote" "probe_warp<probe::Vote, 13>" RESULTS 13;
     WARP: ProbeWarpMatch "probe_warp_match" "probe_warp<probe::Match, 11>" RESULTS 11;
     WARP: ProbeWarpRedux "probe_warp_redux" "probe_warp<probe::Redux, 9>" RESULTS 9;
+    WARP: ProbeWarpMovmatrix "probe_warp_movmatrix" "probe_warp<probe::Movmatrix, 2>" RESULTS 2;
     WARP: ProbeWarpAtomic "probe_warp_atomic" "probe_warp<probe::Atomic, 66>" RESULTS 66;
     WARP: ProbeWarpAtomicShared "probe_warp_atomic_shared" "probe_warp<probe::AtomicShared, 72>" RESULTS 72;
     WARP: ProbeWarpAtomicGlobal "probe_warp_atomic_global" "probe_warp<probe::AtomicGlobal<74>, 74>" RESULTS 74;

@@ -1,4 +1,5 @@
-// Instructions by which the lanes of a warp meet, and atomics. PTX ISA §9.7.9.6, §9.7.13.
+// Instructions by which the lanes of a warp meet, and atomics. PTX ISA §9.7.9.6, §9.7.13,
+// §9.7.14.5.17 (movmatrix).
 //
 // Operands   in    a[n], b[n], c[n], e[n] words, 32 a warp
 //            out   [RESULTS, n] words, zero before the launch, in the order of the instructions below
@@ -98,6 +99,15 @@ struct Redux {
         PROBE(uint32_t, "r", "redux.sync.and.b32 %0, %1, 0xffffffff;", "r"(v.a | v.b | v.c))
         PROBE(uint32_t, "r", "redux.sync.or.b32 %0, %1, 0xffffffff;", "r"(v.a & v.b & v.c))
 #undef REDUX
+    }
+};
+
+// An 8x8 matrix of halves in a, and one in b; element (row, column) lies in lane 4 row + column / 2.
+struct Movmatrix {
+    static __device__ __forceinline__ void run(Values& v) {
+#define MOVMATRIX "movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;"
+        PROBE(uint32_t, "r", MOVMATRIX, "r"(v.a)) PROBE(uint32_t, "r", MOVMATRIX, "r"(v.b))
+#undef MOVMATRIX
     }
 };
 

@@ -72,7 +72,7 @@
 //!
 //! - The PTX that nvcc 13.0 makes of ordinary kernels for sm_80, sm_89 and sm_90a: integer, float, half and packed
 //!   arithmetic with their roundings; all memory spaces; divergence; block, named and warp barriers; shuffles, votes,
-//!   matches and warp reductions; atomics of every type, order and scope; `cp.async`; `ldmatrix` and `stmatrix`; `mma` and
+//!   matches and warp reductions; atomics of every type, order and scope; `cp.async`; `ldmatrix`, `stmatrix` and `movmatrix`; `mma` and
 //!   `wgmma`; mbarriers; TMA tile loads with swizzle.
 //! - Functions of the module, called by name or by address (virtual functions too), recursive ones included, with
 //!   parameters of any size; tables of `switch`; variables of every space and scope with their initial values.
@@ -153,7 +153,7 @@
 //! - Bulk and tensor copies out of shared memory, `cp.reduce.async.bulk`, `tensormap.replace`,
 //!   `fence.proxy.tensormap`; `st.bulk`; `mbarrier.arrive_drop` and `mbarrier.pending_count`.
 //! - `wmma` (nvcc makes it of `nvcuda::wmma`; use `mma`), `mma.sp`, `wgmma.mma_async.sp`, products of int4, bits and f64,
-//!   `movmatrix`, and `tcgen05` of sm_100.
+//!   and `tcgen05` of sm_100.
 //! - Textures and surfaces: `tex`, `tld4`, `txq`, `suld`, `sust`, `sured`, `suq`, and variables of their types.
 //! - Arithmetic that sm_100 and later have: `.f32x2`, sums of mixed precision, three-input `min` and `max`, conversions to
 //!   and from 4- and 6-bit floats and `.ue8m0x2`, and by `.rs`; and `fma` with `.oob`.

@@ -164,6 +164,7 @@ const FORMS: &[&str] = &[
     "cp.async.bulk.tensor.1d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [buf], [D, {R}], [buf+8]",
     "ldmatrix.sync.aligned.m8n8.x4.shared.b16 {R, R, R, R}, S",
     "ldmatrix.sync.aligned.m8n8.x1.trans.shared.b16 {R}, S",
+    "movmatrix.sync.aligned.m8n8.trans.b16 R, R",
     "stmatrix.sync.aligned.m8n8.x2.shared.b16 S, {R, R}",
     "mma.sync.aligned.m16n8k32.row.col.s32.s8.u8.s32 {R, R, R, R}, {R, R, R, R}, {R, R}, {R, R, R, R}",
     "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {F, F, F, F}, {R, R, R, R}, {R, R}, {F, F, F, F}",

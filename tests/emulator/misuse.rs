@@ -225,6 +225,27 @@ fn collectives_name_only_lanes_that_are_there() {
     }
 }
 
+/// Every lane holds a part of a matrix: without one, what the instruction does is undefined.
+#[test]
+fn matrices_need_every_lane() {
+    let gone = "shl.b32 %r5, %r0, 4; add.u32 %r6, %r1, %r5; st.shared.v4.b32 [%r6], {%r0, %r0, %r0, %r0};\n\
+                bar.sync 0; setp.ge.u32 %p2, %r0, 30; @%p2 exit;\n";
+    for instruction in [
+        "mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%r16, %r17, %r18, %r19}, {%r5, %r6, %r7, %r8}, {%r5, %r6}, {%r16, %r17, %r18, %r19};",
+        "ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r16}, [%r1];",
+        "stmatrix.sync.aligned.m8n8.x1.shared.b16 [%r6], {%r16};",
+        "movmatrix.sync.aligned.m8n8.trans.b16 %r16, %r5;",
+    ] {
+        let whole = gone.replace("30", "32");
+        assert_eq!(run(AsyncOrder::Late, true, &format!("{whole}{instruction}"), 1, 32).unwrap().reports, []);
+        let reports = run(AsyncOrder::Late, true, &format!("{gone}{instruction}"), 1, 32).unwrap().reports;
+        let [report] = &reports[..] else { panic!("{instruction}: {reports:?}") };
+        assert_eq!(report.kind, ReportKind::Barrier, "{instruction}");
+        let text = report.to_string();
+        assert!(text.contains("the whole warp is needed, but lanes 30-31 have exited"), "{text}");
+    }
+}
+
 /// Every instruction with `.aligned`, run by seven lanes here and the others elsewhere, and with a guard that leaves some out.
 #[test]
 fn aligned_instructions_need_the_whole_warp() {
@@ -232,6 +253,7 @@ fn aligned_instructions_need_the_whole_warp() {
         "mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%r16, %r17, %r18, %r19}, {%r5, %r6, %r7, %r8}, {%r5, %r6}, {%r16, %r17, %r18, %r19};",
         "ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r16}, [%r1];",
         "stmatrix.sync.aligned.m8n8.x1.shared.b16 [%r1], {%r16};",
+        "movmatrix.sync.aligned.m8n8.trans.b16 %r16, %r5;",
         "bar.sync 0;",
         "bar.arrive 1, 64;",
         "bar.red.popc.u32 %r5, 0, %p1;",

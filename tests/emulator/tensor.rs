@@ -168,6 +168,37 @@ fn stored_matrices_are_loaded_matrices() {
     }
 }
 
+/// Element (row, column) of an 8×8 matrix is half `column % 2` of lane `4·row + column / 2`.
+#[test]
+fn a_matrix_is_transposed_in_registers() {
+    let mut random = Random(3);
+    let input: Vec<u32> = (0..64).map(|_| random.word()).collect();
+    let element = |words: &[u32], row: usize, c: usize| words[4 * row + c / 2] >> (16 * (c % 2)) & 0xffff;
+    // Into another register, into its own, and there and back.
+    let body = format!(
+        "{}movmatrix.sync.aligned.m8n8.trans.b16 %r4, %r0;\nmovmatrix.sync.aligned.m8n8.trans.b16 %r1, %r1;\n\
+         mov.b32 %r5, %r1;\nmovmatrix.sync.aligned.m8n8.trans.b16 %r6, %r4;\n{}",
+        load(0, 2, 32, 0),
+        store(4, 3, 32)
+    );
+    for machine in machines() {
+        let out = Block { threads: 32, body: body.clone(), out_words: 96 }.run(&machine, &input).unwrap();
+        for (row, c) in (0..64).map(|i| (i / 8, i % 8)) {
+            assert_eq!(element(&out, row, c), element(&input, c, row), "row {row}, column {c}");
+            assert_eq!(element(&out[32..], row, c), element(&input[32..], c, row), "row {row}, column {c} in place");
+        }
+        assert_eq!(out[64..], input[..32]);
+    }
+    // Both sides of a branch meet at it.
+    let body = format!(
+        "{}setp.lt.u32 %p1, %t, 9; @%p1 bra A; mov.b32 %r1, 0;\nA: movmatrix.sync.aligned.m8n8.trans.b16 %r4, %r0;\n{}",
+        load(0, 1, 32, 0),
+        store(4, 1, 32)
+    );
+    let out = Block { threads: 32, body, out_words: 32 }.run(&machines()[0], &input[..32]).unwrap();
+    (0..64).for_each(|i| assert_eq!(element(&out, i / 8, i % 8), element(&input, i % 8, i / 8)));
+}
+
 /// Where byte `x` of row `r` of a K-major operand lies: core matrices of 8 rows × 16 bytes, LBO 128, SBO 256; or rows of 128
 /// bytes in the 128-byte swizzle, SBO 1024.
 fn k_major(swizzled: bool, r: usize, x: usize) -> usize {

@@ -150,6 +150,15 @@ fn emulator_gives_what_gpus_gave() {
         }
     }
     println!("{} golden files", files.len());
+    // No file is forgotten, and none is said to be missing that is there.
+    let mut gpus: Vec<&String> = files.iter().map(|(gpu, _)| gpu).collect();
+    gpus.dedup();
+    assert_eq!(gpus, kind::NOT_YET.map(|(gpu, _)| gpu), "GPUs with golden files, and those with a list of what lacks");
+    for (gpu, not_yet) in kind::NOT_YET {
+        let has = |name: &str| files.iter().any(|(other, file)| other == gpu && file.name == name);
+        let lacks: Vec<&str> = probes.iter().map(|probe| probe.name).filter(|name| !has(name)).collect();
+        assert_eq!(lacks, not_yet, "probes without a golden file of {gpu}");
+    }
     assert!(wrong.is_empty(), "{} of {} golden files:\n{}", wrong.len(), files.len(), wrong.join("\n"));
 }
 

@@ -258,6 +258,10 @@ fn visit_op(op: &mut Op, f: &mut Visitor<'_>) {
             all(&mut mma.c, File::R32, Use, f);
             all(&mut mma.d, File::R32, Def, f);
         }
+        Op::Movmatrix { d, a } => {
+            f(File::R32, Use, a);
+            f(File::R32, Def, d);
+        }
         Op::Ldmatrix { num, d, addr: a, .. } => {
             addr(a, f);
             all(&mut d[..usize::from(*num).min(4)], File::R32, Def, f);

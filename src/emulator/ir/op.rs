@@ -385,6 +385,11 @@ pub enum Op {
     Yield,
     // Tensor cores and asynchronous copies.
     Mma(Box<MmaOp>),
+    /// `movmatrix`: an 8×8 matrix of 16-bit elements in a register of each lane becomes its transpose.
+    Movmatrix {
+        d: Reg,
+        a: Reg,
+    },
     /// `ldmatrix`: `num` matrices of 8×8 16-bit elements; the address is in shared memory.
     Ldmatrix {
         trans: bool,

@@ -3,6 +3,7 @@
 use super::super::fault::{Fault, FaultKind};
 use super::super::ir::{AtomOp, Op, Reg, ShflMode, Ty, VoteMode};
 use super::super::report::ReportKind;
+use super::super::tensor::transpose;
 use super::interpret::Flow;
 use super::run::Run;
 use super::warp::{Fragment, State};
@@ -17,6 +18,15 @@ impl Run<'_> {
             }
             Op::WarpSync { mask } => {
                 return self.warp_sync(mask, active);
+            }
+            Op::Movmatrix { d, a } => {
+                if let Some(wait) = self.together(active)? {
+                    return Ok(wait);
+                }
+                self.check_whole(active);
+                let transposed = transpose(&self.warp.regs.r32[usize::from(a)]);
+                self.warp.regs.put32(d, &transposed.0, active);
+                return Ok(Flow::Next);
             }
             Op::Shfl { mask, .. }
             | Op::Vote { mask, .. }
@@ -89,14 +99,30 @@ impl Run<'_> {
     /// leaves them out: who names them means others than there are.
     #[cold]
     fn check_members(&self, members: u32, group: u32) {
-        let threads = self.launch.threads().saturating_sub(32 * self.warp.index).min(32);
-        let gone = members & !self.warp.live & u32::MAX.checked_shr(32 - threads).unwrap_or(0);
+        let gone = members & self.exited();
         if gone != 0 {
             self.report(ReportKind::Barrier, group, || {
                 let gone = super::super::fault::lanes_text(gone);
                 format!("members {members:#010x} are named, but {gone} have exited")
             });
         }
+    }
+
+    /// The same for instructions on matrices, to which every lane holds a part: what they do is undefined if one has
+    /// exited.
+    pub(super) fn check_whole(&self, active: u32) {
+        if self.launch.reports.is_some() && active != u32::MAX && self.exited() != 0 {
+            self.report(ReportKind::Barrier, active, || {
+                let gone = super::super::fault::lanes_text(self.exited());
+                format!("the whole warp is needed, but {gone} have exited")
+            });
+        }
+    }
+
+    /// Lanes that were there and are no more. A warp with fewer threads never had the others.
+    fn exited(&self) -> u32 {
+        let threads = self.launch.threads().saturating_sub(32 * self.warp.index).min(32);
+        !self.warp.live & u32::MAX.checked_shr(32 - threads).unwrap_or(0)
     }
 
     /// `bar.warp.sync`: lanes that name the same members wait for each other.

@@ -302,7 +302,7 @@ impl Run<'_> {
                 true
             }
             // The two that make most of a product's time, when the whole warp is there.
-            Op::Mma(ref op) if active == self.warp.live && !self.counting() => {
+            Op::Mma(ref op) if active == u32::MAX && !self.counting() => {
                 super::super::tensor::mma(level, &mut self.warp.regs.r32, op).map_err(|p| self.problem(&p, active))?;
                 true
             }

@@ -112,7 +112,8 @@ impl Run<'_> {
             | Op::Match { .. }
             | Op::Redux { .. }
             | Op::ActiveMask { .. }
-            | Op::ElectSync { .. } => return self.collective(op, active),
+            | Op::ElectSync { .. }
+            | Op::Movmatrix { .. } => return self.collective(op, active),
             _ => return self.tensor(op, active),
         }
         Ok(Flow::Next)

@@ -166,18 +166,18 @@ impl Run<'_> {
         if self.launch.reports.is_some() {
             self.note(op, active);
         }
+        if matches!(op, Op::Mma(_) | Op::Ldmatrix { .. } | Op::Stmatrix { .. } | Op::Wgmma(_)) {
+            if let Some(wait) = self.together(active)? {
+                return Ok(wait);
+            }
+            self.check_whole(active);
+        }
         match *op {
             Op::Mma(ref op) => {
-                if let Some(wait) = self.together(active)? {
-                    return Ok(wait);
-                }
                 self.tally_macs(op.kind, 1);
                 tensor::mma(self.launch.level, &mut self.warp.regs.r32, op).map_err(|p| self.problem(&p, active))?;
             }
             Op::Ldmatrix { trans, num, d, addr } => {
-                if let Some(wait) = self.together(active)? {
-                    return Ok(wait);
-                }
                 let rows = self.matrix_rows(addr, num, active);
                 if self.cta.check.is_some() {
                     self.check_rows(&rows, num);
@@ -189,9 +189,6 @@ impl Run<'_> {
                 }
             }
             Op::Stmatrix { trans, num, s, addr } => {
-                if let Some(wait) = self.together(active)? {
-                    return Ok(wait);
-                }
                 let rows = self.matrix_rows(addr, num, active);
                 if self.cta.check.is_some() {
                     self.check_store_rows(&rows, num, trans);
@@ -257,9 +254,6 @@ impl Run<'_> {
                 }
             }
             Op::Wgmma(ref op) => {
-                if let Some(wait) = self.together(active)? {
-                    return Ok(wait);
-                }
                 let scale = self.lanes_of(op.scale_d) & active;
                 self.tally_macs(op.kind, 4);
                 let regs = &self.warp.regs;

@@ -1,5 +1,5 @@
-//! `ldmatrix` and `stmatrix`: 8×8 matrices of 16-bit elements between shared memory and registers (PTX ISA
-//! §9.7.14.5.15-16).
+//! `ldmatrix` and `stmatrix`: 8×8 matrices of 16-bit elements between shared memory and registers, and `movmatrix`
+//! between registers (PTX ISA §9.7.14.5.15-17).
 //!
 //! Lane `8i + r` gives the address of row `r` of matrix `i`. Register `i` of lane `4g + t` holds the elements
 //! `2t` (low half) and `2t + 1` of row `g` of matrix `i`; with `.trans`, the elements `g` of rows `2t` and `2t +
@@ -18,8 +18,8 @@ fn rows(len: usize, addresses: &[u32; 32], num: u8, who: &str) -> Result<[usize;
     Ok(starts)
 }
 
-/// Transposes an 8×8 matrix of halves in register layout: lane `4g + t` gets elements `(2t, g)` and `(2t + 1, g)`.
-fn transpose(m: &V32) -> V32 {
+/// `movmatrix`: transposes an 8×8 matrix of halves in register layout: lane `4g + t` gets elements `(2t, g)` and `(2t + 1, g)`.
+pub(crate) fn transpose(m: &V32) -> V32 {
     let half = |row: usize, column: usize| m.0[4 * row + column / 2] >> (16 * (column % 2)) & 0xffff;
     V32(std::array::from_fn(|lane| {
         let (g, t) = (lane / 4, lane % 4);

@@ -1,4 +1,4 @@
-//! Tensor-core instructions over whole-warp registers: `mma.sync`, `wgmma`, `ldmatrix` and `stmatrix`.
+//! Tensor-core instructions over whole-warp registers: `mma.sync`, `wgmma`, `ldmatrix`, `stmatrix` and `movmatrix`.
 //!
 //! Everything here works on plain data (registers, bytes of shared memory) and reports misuse as a
 //! [`Problem`](super::copy::Problem); the interpreter adds the place in the program.
@@ -15,6 +15,6 @@ mod mma;
 mod sum;
 mod wgmma;
 
-pub(crate) use ldmatrix::{ldmatrix, stmatrix};
+pub(crate) use ldmatrix::{ldmatrix, stmatrix, transpose};
 pub(crate) use mma::mma;
 pub(crate) use wgmma::WgmmaQueue;

@@ -10,7 +10,7 @@ mod warp;
 pub type Words = Vec<Option<u32>>;
 
 /// The probes with an expectation, and of how many of their words.
-pub const WHOLE: [&str; 19] = [
+pub const WHOLE: [&str; 20] = [
     "mma_int8",
     "wgmma_int8",
     "shared_ldmatrix",
@@ -23,6 +23,7 @@ pub const WHOLE: [&str; 19] = [
     "warp_vote",
     "warp_match",
     "warp_redux",
+    "warp_movmatrix",
     "warp_atomic",
     "warp_elect",
     "hopper_mbarrier",
@@ -56,6 +57,7 @@ pub fn expected(name: &str, instructions: &[String], input: &[u32]) -> Option<Wo
         "warp_vote" => all(warp::vote(input)),
         "warp_match" => all(warp::matching(input)),
         "warp_redux" => all(warp::redux(input)),
+        "warp_movmatrix" => all(warp::movmatrix(input)),
         "warp_atomic" => all(warp::atomic(input)),
         "warp_elect" => all(warp::elect(input)),
         "hopper_mbarrier" => all(tile::mbarrier()),

@@ -125,6 +125,19 @@ pub fn redux(input: &[u32]) -> Vec<u32> {
     })
 }
 
+/// Each half of a lane's word is element (row, column) = (lane / 4, 2(lane % 4) + half); it comes from (column, row).
+pub fn movmatrix(input: &[u32]) -> Vec<u32> {
+    let matrices = [operand(input, 0), operand(input, 1)];
+    by_result(matrices[0].len(), 2, |result, warp| {
+        let from =
+            |row: usize, column: usize| matrices[result][warp][4 * column + row / 2] >> (16 * (row % 2)) & 0xffff;
+        std::array::from_fn(|lane| {
+            let (row, column) = (lane / 4, 2 * (lane % 4));
+            from(row, column) | from(row, column + 1) << 16
+        })
+    })
+}
+
 /// One lane is elected; that it is the first is what the hardware does (the PTX ISA leaves it open).
 pub fn elect(input: &[u32]) -> Vec<u32> {
     by_result(input.len() / 128, 2, |result, _| std::array::from_fn(|lane| u32::from(result == 1 && lane == 0)))

@@ -12,6 +12,7 @@ pub(super) const ROWS: &[(&str, Decode)] = &[
     ("mma.sync.aligned", mma),
     ("ldmatrix.sync.aligned", |c| matrix(c, false)),
     ("stmatrix.sync.aligned", |c| matrix(c, true)),
+    ("movmatrix.sync.aligned", movmatrix),
     ("wgmma.mma_async.sync.aligned", wgmma),
     ("wgmma.fence.sync.aligned", |c| bare(c, Op::WgmmaFence)),
     ("wgmma.commit_group.sync.aligned", |c| bare(c, Op::WgmmaCommit)),
@@ -131,6 +132,18 @@ fn matrix(c: &mut Context, store: bool) -> Result<()> {
         *reg = if store { c.src(element, Ty::B32)? } else { c.dst(element, Ty::B32)? };
     }
     c.emit(if store { Op::Stmatrix { trans, num, s: regs, addr } } else { Op::Ldmatrix { trans, num, d: regs, addr } });
+    Ok(())
+}
+
+/// `movmatrix` of an 8×8 matrix of 16-bit elements; all that the ISA knows is its transpose.
+fn movmatrix(c: &mut Context) -> Result<()> {
+    c.words.require("m8n8")?;
+    c.words.require("trans")?;
+    c.words.ty_in(&[Ty::B16])?;
+    let [d, a] = c.args()?;
+    let a = c.src(a, Ty::B32)?;
+    let d = c.dst(d, Ty::B32)?;
+    c.emit(Op::Movmatrix { d, a });
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use super::super::module::Module;
 use super::{around, decoded};
 
 /// A body and what its error must say.
-const REFUSED: [(&str, &str); 62] = [
+const REFUSED: [(&str, &str); 67] = [
     ("frobnicate.u32 %r1, %r2;", "instruction frobnicate is not supported"),
     ("add.u33 %r1, %r2, %r3;", "no supported type in .u33"),
     ("add.u32.wild %r1, %r2, %r3;", "modifier .wild is not supported"),
@@ -67,6 +67,11 @@ const REFUSED: [(&str, &str); 62] = [
         "m8n8k16 of S8 and S8 with S32 added to S32 is not supported",
     ),
     ("wgmma.mma_async.sync.aligned.m64n12k32.s32.s8.s8 {%r1}, %rd1, %rd2, %p1;", "m64n12k32 of S8 and S8"),
+    ("movmatrix.sync.aligned.m8n8.b16 %r1, %r2;", "only supported with .trans"),
+    ("movmatrix.sync.aligned.m16n16.trans.b16 %r1, %r2;", "only supported with .m8n8"),
+    ("movmatrix.sync.aligned.m8n8.trans.b8 %r1, %r2;", "type B8 is not supported here"),
+    ("movmatrix.sync.aligned.m8n8.trans.b16 %r1, %rd2;", "register %rd2 has 64 bits, 32 are needed"),
+    ("movmatrix.sync.aligned.m8n8.trans.b16 %r1, %r2, %r3;", "3 operands, 2 expected"),
     ("cp.async.cg.shared.global [%r1], [%rd2], 8;", "8 bytes cannot be copied by this form"),
     (
         "cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%rd1, {%r2, %r3}], [%r4];",

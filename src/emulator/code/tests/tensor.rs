@@ -25,6 +25,8 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
        "Ldmatrix { trans: false, num: 1, d: [1, 0, 0, 0], addr: Addr { base: Some(10), wide: true, offset: 0 } }"]),
     ("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%r5], {%r1, %r2, %r3, %r4}",
      &["Stmatrix { trans: true, num: 4, s: [1, 2, 3, 4], addr: Addr { base: Some(5), wide: false, offset: 0 } }"]),
+    ("movmatrix.sync.aligned.m8n8.trans.b16 %r1, %r5",
+     &["Movmatrix { d: 1, a: 5 }"]),
     ("wgmma.mma_async.sync.aligned.m64n8k32.s32.s8.u8 {%r1, %r2, %r3, %r4}, %rd1, %rd2, %p1",
      &["Wgmma(WgmmaOp { kind: MmaKind { m: 64, n: 8, k: 32, a: S8, b: U8, acc: S32 }, d: [1, 2, 3, 4], a: Desc(1), b: 2, scale_d: p1, neg_a: false, neg_b: false, trans_a: false, trans_b: false })"]),
     ("wgmma.mma_async.sync.aligned.m64n16k32.s32.s8.s8.satfinite {%r1, %r2, %r3, %r4, %r5, %r6, %r7, %r8}, {%r9, %r10, %r11, %r12}, %rd2, !%p1",
@@ -46,5 +48,5 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
 
 #[test]
 fn forms() {
-    check(18, FORMS);
+    check(19, FORMS);
 }

@@ -69,7 +69,7 @@ kinds! {
     Atomic "atomic",
     /// `bar`, `barrier`, `mbarrier`, fences, and what orders `wgmma`.
     Barrier "barrier",
-    /// `shfl`, `vote`, `match`, `redux`, `activemask`, `elect`.
+    /// `shfl`, `vote`, `match`, `redux`, `activemask`, `elect`, `movmatrix`.
     Warp "warp",
     /// What is none of these.
     Other "other",
@@ -119,7 +119,7 @@ impl Kind {
             "stmatrix" => Kind::StoreShared,
             "cp" | "prefetch" | "prefetchu" => Kind::AsyncCopy,
             "atom" | "red" => Kind::Atomic,
-            "shfl" | "vote" | "match" | "redux" | "activemask" | "elect" => Kind::Warp,
+            "shfl" | "vote" | "match" | "redux" | "activemask" | "elect" | "movmatrix" => Kind::Warp,
             _ => Kind::arithmetic(stem, opcode),
         }
     }
@@ -193,6 +193,7 @@ mod tests {
             ("fence.proxy.async;", Kind::Barrier),
             ("shfl.sync.bfly.b32 %r1, %r2, 16, 31, -1;", Kind::Warp),
             ("redux.sync.max.s32 %r1, %r2, -1;", Kind::Warp),
+            ("movmatrix.sync.aligned.m8n8.trans.b16 %r1, %r2;", Kind::Warp),
             ("setmaxnreg.dec.sync.aligned.u32 40;", Kind::Other),
             ("", Kind::Other),
             ("@%p1", Kind::Other),
