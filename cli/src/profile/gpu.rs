@@ -3,8 +3,8 @@
 use halfbyte::emulator::Arch;
 use serde::Serialize;
 
-/// One GPU. Figures are those of NVIDIA's data sheets and architecture white papers (A100, H100, H200, L4, L40S, A10; Ada
-/// and Ampere GA102 for the GeForce cards): dense rates, at the clock at which the maker states them.
+/// One GPU. Figures are those of NVIDIA's data sheets and architecture white papers, whose titles stand at the rows of
+/// [`GPUS`]: dense rates (newer data sheets print twice as much, "with sparsity") at the clock of the statement.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Gpu {
     /// As `--gpu` takes it, in any case, and any part of it that means only one.
@@ -39,17 +39,32 @@ const fn gpu(
 }
 
 /// The table. The first of an architecture is the one that is taken when no GPU is named.
+///
+/// The figures have been compared with what others reprint of the documents named here, not with the documents; "not
+/// seen" is said of those that were found nowhere and follow from the others.
 pub const GPUS: [Gpu; 11] = [
+    // Data sheet "NVIDIA A100 Tensor Core GPU": rates, bandwidth. White paper "NVIDIA A100 Tensor Core GPU
+    // Architecture": multiprocessors, clock, L2 of 40960 KB, and 1555 GB/s of the 40 GB GPU.
     gpu(("A100-SXM-80GB", Arch::Sm80), (2039.0, 624.0, 312.0), (108, 1410, 40)),
     gpu(("A100-SXM-40GB", Arch::Sm80), (1555.0, 624.0, 312.0), (108, 1410, 40)),
     gpu(("A100-PCIe-80GB", Arch::Sm80), (1935.0, 624.0, 312.0), (108, 1410, 40)),
+    // Data sheet "NVIDIA A10 Tensor Core GPU": bandwidth, f16. Int8 not seen, twice that, as of all GA102.
     gpu(("A10", Arch::Sm80), (600.0, 250.0, 125.0), (72, 1695, 6)),
+    // White paper "NVIDIA Ampere GA102 GPU Architecture", appendix A; f16 with f32 sums is half of that with f16 sums.
+    // Int8 not seen: 2048 operations a clock and multiprocessor, as of the A10.
     gpu(("RTX-3090", Arch::Sm80), (936.0, 284.0, 71.0), (82, 1695, 6)),
+    // Data sheet "NVIDIA H100 Tensor Core GPU" (3958 and 1979 with sparsity). White paper "NVIDIA H100 Tensor Core GPU
+    // Architecture": multiprocessors, L2, and 1830 MHz, the boost clock of tensor products; it is 1980 for the rest.
     gpu(("H100-SXM", Arch::Sm90a), (3350.0, 1979.0, 989.0), (132, 1830, 50)),
+    // The same (3026 and 1513 with sparsity). The clock was not seen: it follows from the rates, and is 1755 elsewhere.
     gpu(("H100-PCIe", Arch::Sm90a), (2000.0, 1513.0, 756.0), (114, 1620, 50)),
+    // Data sheet "NVIDIA H200 Tensor Core GPU": bandwidth, and the rates of the H100. Clock, L2 not seen: the H100's.
     gpu(("H200-SXM", Arch::Sm90a), (4800.0, 1979.0, 989.0), (132, 1830, 50)),
+    // Data sheet "NVIDIA L40S" (1466 and 733 with sparsity). L2 not sure: that of the L40, but reprints say 48 too.
     gpu(("L40S", Arch::Sm89), (864.0, 733.0, 362.0), (142, 2520, 96)),
+    // Data sheet "NVIDIA L4 Tensor Core GPU" (485 and 242 with sparsity; 7424 lanes of f32, 128 a multiprocessor).
     gpu(("L4", Arch::Sm89), (300.0, 242.0, 121.0), (58, 2040, 48)),
+    // White paper "NVIDIA Ada GPU Architecture", appendix A; f16 with f32 sums is half of that with f16 sums.
     gpu(("RTX-4090", Arch::Sm89), (1008.0, 660.6, 165.2), (128, 2520, 72)),
 ];
 
