@@ -1,6 +1,8 @@
 //! The program as its users meet it: what it prints, what it returns, and how it refuses.
 
+use std::fs;
 use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
@@ -246,5 +248,76 @@ fn profile_refuses_what_it_cannot_do() {
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{args:?}: {text}");
         assert!(text.contains(word) && !text.contains("panicked"), "{args:?}: {text}");
+    }
+}
+
+/// Runs the probes whose names begin with `warp_` on a driver whose device traps in these kernels. What the program
+/// printed, and what the driver was asked to do.
+fn probe_with_traps(name: &str, traps: &str) -> (Output, Vec<String>, PathBuf) {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("a folder");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/device/fake_cuda.c");
+    let library = folder.join("libcuda.so.1");
+    let built = Command::new("cc").args(["-shared", "-fPIC", source, "-o"]).arg(&library).output();
+    let built = built.expect("these tests need the C compiler driver `cc`, which Rust links with");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    // Both names that it is looked for by mean one library, with one state.
+    std::os::unix::fs::symlink("libcuda.so.1", folder.join("libcuda.so")).expect("a link");
+    let (log, out) = (folder.join("log"), folder.join("out"));
+    let output = Command::new(env!("CARGO_BIN_EXE_halfbyte"))
+        .args(["probe", "--device", "cuda", "--only", "warp_", "--out"])
+        .arg(&out)
+        .env("LD_LIBRARY_PATH", &folder)
+        .env("FAKE_CUDA_LOG", &log)
+        .env("FAKE_CUDA_TRAP", traps)
+        .output()
+        .expect("the program starts");
+    let calls = fs::read_to_string(log).expect("a log").lines().map(str::to_owned).collect();
+    (output, calls, out)
+}
+
+/// After a trap a process can do nothing more with a GPU: another one runs the probes that are left.
+#[test]
+fn a_probe_that_traps_does_not_stop_the_others() {
+    const PROBES: [&str; 10] = [
+        "warp_shuffle",
+        "warp_vote",
+        "warp_match",
+        "warp_redux",
+        "warp_movmatrix",
+        "warp_atomic",
+        "warp_atomic_shared",
+        "warp_atomic_global",
+        "warp_elect",
+        "warp_atomic_vector",
+    ];
+    let cases: [(&str, &[&str], usize); 4] = [
+        ("no_trap", &[], 1),
+        ("trap_at_first", &["warp_shuffle"], 2),
+        // Two in a row, and one in a process that has run others.
+        ("traps_between", &["warp_vote", "warp_match", "warp_atomic_shared"], 4),
+        ("trap_at_last", &["warp_atomic_vector"], 1),
+    ];
+    for (name, traps, processes) in cases {
+        let list: String = traps.iter().map(|probe| format!(",probe_{probe},")).collect();
+        let (output, calls, out) = probe_with_traps(name, &list);
+        let text = stdout(&output);
+        assert_eq!(output.status.code(), Some(i32::from(!traps.is_empty())), "{name}: {text}");
+        // Each probe once, in order, in the report and on the device.
+        let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(lines.iter().map(|line| line[1]).collect::<Vec<_>>(), PROBES, "{name}: {text}");
+        let launched = calls.iter().filter_map(|call| call.strip_prefix("launch probe_")?.split(' ').next());
+        assert_eq!(launched.collect::<Vec<_>>(), PROBES, "{name}");
+        assert_eq!(calls.iter().filter(|call| *call == "retain context").count(), processes, "{name}: {calls:?}");
+        for line in lines {
+            assert_eq!(line[0], "cuda:0", "{name}: {text}");
+            let trapped = traps.contains(&line[1]);
+            assert_eq!(line[2] == "FAILED:", trapped, "{name}: {line:?}");
+            let file = out.join("fake-gpu-0").join(line[1]).with_extension("bin");
+            assert_eq!(file.exists(), !trapped, "{name}: {}", file.display());
+        }
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(!errors.contains("panicked"), "{name}: {errors}");
     }
 }

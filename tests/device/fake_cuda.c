@@ -8,6 +8,8 @@
  *   FAKE_CUDA_COUNT       number of GPUs; default 1
  *   FAKE_CUDA_CAPABILITY  compute capability times ten; default 90
  *   FAKE_CUDA_JIT         code that loading a module returns, with a compiler's log
+ *   FAKE_CUDA_TRAP        kernels with commas between and around them, `,a,b,`; after the launch of one every call of this
+ *                         process fails with code 715 (illegal instruction), as after a trap
  * Work counts as not ended while a file named like the log with ".busy" appended exists.
  *
  * With -DWITHOUT_POOLS the library lacks cuMemAllocAsync, as drivers before CUDA 11.2 do; with
@@ -34,11 +36,12 @@ struct config {
     unsigned count;
 };
 
-/* Calls that need a context fail without one, as the driver's do. */
-#define NEED_CONTEXT do { if (!current) { line("no context in %s", __func__); return 201; } } while (0)
+/* Calls that need a context fail without one, as the driver's do, and after a trap. */
+#define NEED_CONTEXT do { if (!current) { line("no context in %s", __func__); return 201; } if (trapped) return 715; } while (0)
 
 static int next_stream = 1, next_event = 1, next_graph = 1;
 static __thread void *current;
+static int trapped;
 static __thread struct stream per_thread = {-2, 0};
 static int the_context, the_graph;
 
@@ -240,12 +243,14 @@ CUresult cuFuncSetAttribute(struct function *function, int attribute, int value)
 
 static void launched(struct function *f, const unsigned *grid, const unsigned *block, const unsigned *cluster,
                      unsigned shared, struct stream *stream, void **arguments) {
-    char bytes[8193];
+    char bytes[8193], listed[128];
     const unsigned char *block_of_params = arguments[0];
     for (int i = 0; i < f->bytes && i < 4096; i++) sprintf(bytes + 2 * i, "%02x", block_of_params[i]);
     line("%slaunch %s grid %u,%u,%u block %u,%u,%u cluster %u,%u,%u shared %u on %d aligned %d params %s", mode(stream),
          f->name, grid[0], grid[1], grid[2], block[0], block[1], block[2], cluster[0], cluster[1], cluster[2], shared,
          id(stream), (int)((uintptr_t)block_of_params % 64 == 0), bytes);
+    snprintf(listed, sizeof listed, ",%s,", f->name);
+    trapped |= getenv("FAKE_CUDA_TRAP") && strstr(getenv("FAKE_CUDA_TRAP"), listed);
 }
 
 CUresult cuLaunchKernel(struct function *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
