@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use crate::format::DType;
+use crate::format::{DType, F8E4M3, F8E5M2};
 
 mod sealed {
     pub trait Sealed {}
@@ -26,7 +26,10 @@ macro_rules! elements {
     )*};
 }
 
-elements! { f32 => F32, f16 => F16, bf16 => Bf16, i8 => I8, u8 => U8, i32 => I32, u32 => U32 }
+elements! {
+    f32 => F32, f16 => F16, bf16 => Bf16, F8E4M3 => E4m3, F8E5M2 => E5m2,
+    i8 => I8, u8 => U8, i32 => I32, u32 => U32,
+}
 
 #[cfg(test)]
 mod tests {
@@ -40,6 +43,8 @@ mod tests {
         check::<f32>();
         check::<f16>();
         check::<bf16>();
+        check::<F8E4M3>();
+        check::<F8E5M2>();
         check::<i8>();
         check::<u8>();
         check::<i32>();

@@ -249,8 +249,8 @@ impl Backend for Emulated {
 
     fn tensor_map(&self, map: &TensorMap) -> Result<[u8; 128]> {
         let dtype = match map.dtype {
-            // Bytes are bytes: the sign plays no part in copying.
-            DType::I8 | DType::U8 => TensorMapDtype::U8,
+            // Bytes are bytes: what they mean plays no part in copying.
+            DType::I8 | DType::U8 | DType::E4m3 | DType::E5m2 => TensorMapDtype::U8,
             DType::I32 => TensorMapDtype::I32,
             DType::U32 => TensorMapDtype::U32,
             DType::F16 => TensorMapDtype::F16,

@@ -3,6 +3,7 @@
 use half::{bf16, f16};
 use halfbyte::Error;
 use halfbyte::device::{Element, Region, View, ViewMut};
+use halfbyte::format::{F8E4M3, F8E5M2};
 
 use crate::support::devices;
 
@@ -26,6 +27,8 @@ fn every_type_keeps_its_bits() {
     round_trip(&[f32::NAN, -0.0, f32::MIN_POSITIVE / 2.0, f32::INFINITY]);
     round_trip(&[f16::NAN, f16::NEG_ZERO, f16::from_bits(1), f16::MAX]);
     round_trip(&[bf16::NAN, bf16::NEG_ZERO, bf16::from_bits(1), bf16::MAX]);
+    round_trip(&[0x7f, 0xff, 0x80, 0x01].map(F8E4M3::from_bits));
+    round_trip(&[0x7d, 0xfc, 0x80, 0x01].map(F8E5M2::from_bits));
     round_trip(&[-128i8, -1, 0, 127]);
     round_trip(&[0u8, 1, 255]);
     round_trip(&[i32::MIN, -1, i32::MAX]);

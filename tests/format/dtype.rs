@@ -9,6 +9,8 @@ fn sizes_and_names() {
         (DType::F32, 4, "f32"),
         (DType::F16, 2, "f16"),
         (DType::Bf16, 2, "bf16"),
+        (DType::E4m3, 1, "e4m3"),
+        (DType::E5m2, 1, "e5m2"),
         (DType::I8, 1, "i8"),
         (DType::U8, 1, "u8"),
         (DType::I32, 4, "i32"),

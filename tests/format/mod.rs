@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod dtype;
+mod fp8;
 mod hostile;
 mod int8;
 mod int8_matrix;

@@ -6,8 +6,8 @@ use std::{env, fs, process};
 
 use half::{bf16, f16};
 use halfbyte::Error;
-use halfbyte::format::DType;
 use halfbyte::format::safetensors::{Archive, TensorData, to_bytes, write};
+use halfbyte::format::{DType, F8E4M3, F8E5M2};
 use halfbyte::reference::sample::Sample;
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -43,6 +43,8 @@ fn every_type_comes_back_from_memory_and_from_a_file() {
         TensorData::new("brains", &[5000, 3, 1], &brains),
         TensorData::new("codes", &[16, 16], bytemuck::cast_slice::<u8, i8>(&bytes)),
         TensorData::new("bytes", &[256], &bytes),
+        TensorData::new("e4m3", &[256], bytemuck::cast_slice::<u8, F8E4M3>(&bytes)),
+        TensorData::new("e5m2", &[8, 32], bytemuck::cast_slice::<u8, F8E5M2>(&bytes)),
         TensorData::new("ints", &[2, 2], &ints),
         TensorData::new("words", &[4], bytemuck::cast_slice::<i32, u32>(&ints)),
         TensorData::new("scalar", &[], &floats[..1]),
@@ -62,6 +64,9 @@ fn every_type_comes_back_from_memory_and_from_a_file() {
         assert_eq!(archive.read::<bf16>("brains").as_ref(), Ok(&brains));
         assert_eq!(archive.read::<i8>("codes").map(|c| c.iter().map(|&c| c as u8).collect()), Ok(bytes.clone()));
         assert_eq!(archive.read::<u8>("bytes").as_ref(), Ok(&bytes));
+        assert_eq!(archive.read::<F8E4M3>("e4m3").map(|c| c.iter().map(F8E4M3::to_bits).collect()), Ok(bytes.clone()));
+        assert_eq!(archive.read::<F8E5M2>("e5m2").map(|c| c.iter().map(F8E5M2::to_bits).collect()), Ok(bytes.clone()));
+        assert!(archive.read::<F8E5M2>("e4m3").is_err() && archive.read::<u8>("e4m3").is_err());
         assert_eq!(archive.read::<i32>("ints"), Ok(ints.to_vec()));
         assert_eq!(archive.read::<u32>("words"), Ok(ints.map(|i| i as u32).to_vec()));
         assert_eq!(archive.read_f32("scalar"), Ok(vec![floats[0]]));
@@ -79,7 +84,13 @@ fn every_type_comes_back_from_memory_and_from_a_file() {
 #[test]
 fn the_formats_own_crate_reads_what_we_write() {
     let (floats, codes) = (Sample::new("f").matrix(2, 3), Sample::new("c").codes(7, -128, 127));
-    let tensors = [TensorData::new("c", &[7], &codes), TensorData::new("f.\"ü\"", &[2, 3], &floats)];
+    let eights: &[u8] = bytemuck::cast_slice(&codes);
+    let tensors = [
+        TensorData::new("c", &[7], &codes),
+        TensorData::new("f.\"ü\"", &[2, 3], &floats),
+        TensorData::new("e4m3", &[7], bytemuck::cast_slice::<u8, F8E4M3>(eights)),
+        TensorData::new("e5m2", &[7], bytemuck::cast_slice::<u8, F8E5M2>(eights)),
+    ];
     let image = to_bytes(&tensors.map(|t| t.expect("shapes fit")), &notes()).expect("names differ");
     let peer = safetensors::SafeTensors::deserialize(&image).expect("sound");
     let (_, metadata) = safetensors::SafeTensors::read_metadata(&image).expect("sound");
@@ -87,6 +98,10 @@ fn the_formats_own_crate_reads_what_we_write() {
     let (f, c) = (peer.tensor("f.\"ü\"").expect("it is there"), peer.tensor("c").expect("it is there"));
     assert_eq!((f.dtype(), f.shape(), f.data()), (Dtype::F32, &[2, 3][..], bytemuck::cast_slice(&floats)));
     assert_eq!((c.dtype(), c.shape(), c.data()), (Dtype::I8, &[7][..], bytemuck::cast_slice(&codes)));
+    for (name, dtype) in [("e4m3", Dtype::F8_E4M3), ("e5m2", Dtype::F8_E5M2)] {
+        let tensor = peer.tensor(name).expect("it is there");
+        assert_eq!((tensor.dtype(), tensor.shape(), tensor.data()), (dtype, &[7][..], eights));
+    }
     let header = u64::from_le_bytes(image[..8].try_into().expect("8 bytes"));
     assert!(header.is_multiple_of(8), "the data is aligned");
 }
@@ -99,6 +114,7 @@ fn we_read_what_the_formats_own_crate_writes() {
         ("doubles", TensorView::new(Dtype::F64, vec![4], &doubles)),
         ("longs", TensorView::new(Dtype::I64, vec![1, 1], &longs)),
         ("tiny", TensorView::new(Dtype::F8_E4M3, vec![4], &[1, 2, 3, 4])),
+        ("scales", TensorView::new(Dtype::F8_E8M0, vec![1], &[9])),
         ("nibbles", TensorView::new(Dtype::F4, vec![2, 2], &[5, 6])),
     ]
     .map(|(name, view)| (name, view.expect("shapes fit")));
@@ -106,9 +122,16 @@ fn we_read_what_the_formats_own_crate_writes() {
     let archive = Archive::from_bytes(&image).expect("sound");
     assert_eq!(archive.read_f32("doubles"), Ok(vec![1.0, 0.1, f32::INFINITY, -0.0]));
     assert!(archive.metadata().is_empty());
-    for (name, stored) in [("longs", "I64"), ("tiny", "F8_E4M3"), ("nibbles", "F4")] {
+    let tiny = archive.read::<F8E4M3>("tiny").map(|codes| codes.iter().map(F8E4M3::to_bits).collect());
+    assert_eq!(tiny, Ok(vec![1, 2, 3, 4]));
+    for (name, dtype, stored) in [
+        ("longs", None, "I64"),
+        ("tiny", Some(DType::E4m3), "F8_E4M3"),
+        ("scales", None, "F8_E8M0"),
+        ("nibbles", None, "F4"),
+    ] {
         let tensor = archive.tensor(name).expect("it is there");
-        assert_eq!((tensor.dtype(), tensor.dtype_name().as_str(), tensor.is_float()), (None, stored, false));
+        assert_eq!((tensor.dtype(), tensor.dtype_name().as_str(), tensor.is_float()), (dtype, stored, false));
         let error = archive.read_f32(name).expect_err("not floating").to_string();
         assert!(error.contains(&format!("{name:?} is stored as {stored}")), "{error}");
     }

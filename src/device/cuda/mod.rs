@@ -141,7 +141,7 @@ impl Backend for Cuda {
             .ok_or_else(|| Error::NoDevice("tensor maps need a driver for CUDA 12.0 or newer".into()))?;
         // CUtensorMapDataType.
         let dtype = match map.dtype {
-            DType::U8 | DType::I8 => 0,
+            DType::U8 | DType::I8 | DType::E4m3 | DType::E5m2 => 0,
             DType::U32 => 2,
             DType::I32 => 3,
             DType::F16 => 6,

@@ -201,7 +201,8 @@ impl Queue for CudaQueue {
             DType::F16 => alloc!(f16),
             DType::Bf16 => alloc!(bf16),
             DType::I8 => alloc!(i8),
-            DType::U8 => alloc!(u8),
+            // cudarc has no slices of 8-bit floats unless another of its features is on.
+            DType::U8 | DType::E4m3 | DType::E5m2 => alloc!(u8),
             DType::I32 => alloc!(i32),
             DType::U32 => alloc!(u32),
         };

@@ -41,6 +41,8 @@ impl Tensor {
             Dtype::F32 => DType::F32,
             Dtype::F16 => DType::F16,
             Dtype::BF16 => DType::Bf16,
+            Dtype::F8_E4M3 => DType::E4m3,
+            Dtype::F8_E5M2 => DType::E5m2,
             Dtype::I8 => DType::I8,
             Dtype::U8 => DType::U8,
             Dtype::I32 => DType::I32,
@@ -54,7 +56,8 @@ impl Tensor {
         self.stored.to_string()
     }
 
-    /// True when [`Archive::read_f32`](super::Archive::read_f32) can read it.
+    /// True when [`Archive::read_f32`](super::Archive::read_f32) can read it. An 8-bit float is not: it means nothing without
+    /// its scales.
     pub fn is_float(&self) -> bool {
         matches!(self.stored, Dtype::F32 | Dtype::F16 | Dtype::BF16 | Dtype::F64)
     }

@@ -24,7 +24,7 @@ use bytemuck::Pod;
 use half::{bf16, f16};
 use safetensors::Dtype;
 
-use super::DType;
+use super::{DType, F8E4M3, F8E5M2};
 use crate::{Error, Result};
 
 pub use header::{HEADER_LIMIT, RANK_LIMIT, Tensor};
@@ -64,7 +64,7 @@ macro_rules! stored {
         }
     )* };
 }
-stored!(f32 => F32, f16 => F16, bf16 => Bf16, i8 => I8, u8 => U8, i32 => I32, u32 => U32);
+stored!(f32 => F32, f16 => F16, bf16 => Bf16, F8E4M3 => E4m3, F8E5M2 => E5m2, i8 => I8, u8 => U8, i32 => I32, u32 => U32);
 
 impl Archive<'static> {
     /// Opens the file at `path` and reads its header.
@@ -157,6 +157,7 @@ impl<'a> Archive<'a> {
     }
 
     /// Reads a floating tensor (F32, F16, BF16, F64) as f32, row-major. F64 is rounded to nearest; the others are exact.
+    /// 8-bit floats come with scales in tensors of their own: [`read`](Self::read) them as what they are.
     ///
     /// # Errors
     /// [`Error::File`] when there is no such tensor, it is not floating, or reading fails; [`Error::OutOfMemory`] when the

@@ -109,7 +109,7 @@ fn header<'t, 'a>(
             let why = if tensor.name == METADATA { "is reserved" } else { "is there twice" };
             return Err(Error::Value(format!("the tensor name {} {why}", shown(&tensor.name))));
         }
-        let (name, dtype, shape) = (quoted(&tensor.name), tensor.dtype.name().to_uppercase(), &tensor.shape);
+        let (name, dtype, shape) = (quoted(&tensor.name), stored_name(tensor.dtype), &tensor.shape);
         entries.push(format!("{name}:{{\"dtype\":\"{dtype}\",\"shape\":{shape:?},\"data_offsets\":[{begin},{end}]}}"));
         begin = end;
     }
@@ -119,6 +119,14 @@ fn header<'t, 'a>(
         return Err(Error::Value(format!("a header of {} bytes exceeds the limit of {HEADER_LIMIT}", header.len())));
     }
     Ok((header, sorted))
+}
+
+/// An element type as files write it.
+fn stored_name(dtype: DType) -> String {
+    match dtype {
+        DType::E4m3 | DType::E5m2 => format!("F8_{}", dtype.name().to_uppercase()),
+        _ => dtype.name().to_uppercase(),
+    }
 }
 
 /// A JSON string.

@@ -10,7 +10,7 @@ mod warp;
 pub type Words = Vec<Option<u32>>;
 
 /// The probes with an expectation, and of how many of their words.
-pub const WHOLE: [&str; 20] = [
+pub const WHOLE: [&str; 22] = [
     "mma_int8",
     "wgmma_int8",
     "shared_ldmatrix",
@@ -19,6 +19,8 @@ pub const WHOLE: [&str; 20] = [
     "shared_cp_async_arrive",
     "integer_lop3",
     "integer_prmt",
+    "convert_fp8_pack",
+    "convert_fp8_wide",
     "warp_shuffle",
     "warp_vote",
     "warp_match",
@@ -47,7 +49,7 @@ pub fn expected(name: &str, instructions: &[String], input: &[u32]) -> Option<Wo
         "shared_cp_async" => all(shared::cp_async(input)),
         "shared_cp_async_arrive" => all(shared::cp_async_arrive(input)),
         "integer_lop3" => all(scalar::lop3(input)),
-        _ if ["integer_", "float_divide", "convert_to_", "float_arith", "float_compare"]
+        _ if ["integer_", "float_divide", "convert_to_", "convert_fp8_", "float_arith", "float_compare"]
             .iter()
             .any(|s| name.starts_with(s)) =>
         {

@@ -1,6 +1,7 @@
 //! Instructions of one thread, by their opcodes.
 
 use half::{bf16, f16};
+use halfbyte::format::{F8E4M3, F8E5M2, Float};
 
 use super::Words;
 
@@ -89,6 +90,27 @@ fn one(opcode: &str, [a, b, c, _]: [u32; 4]) -> Option<u32> {
             } else {
                 bf16::from_f32(x).to_bits().into()
             }
+        }
+        // a to the upper byte, b to the lower one.
+        _ if opcode.starts_with("cvt.rn.satfinite.") && opcode.ends_with("x2.f32") => {
+            // `.relu` clamps what is negative to +0 and keeps NaN.
+            let relu = |x: f32| if opcode.contains(".relu") && x.is_sign_negative() && !x.is_nan() { 0.0 } else { x };
+            let narrow = |x: f32| match opcode.contains("e4m3") {
+                true => <F8E4M3 as Float>::from_f32(x).to_bits(),
+                false => <F8E5M2 as Float>::from_f32(x).to_bits(),
+            };
+            u32::from(narrow(relu(x))) << 8 | u32::from(narrow(relu(y)))
+        }
+        _ if opcode.starts_with("cvt.rn.") && opcode.contains("f16x2.e") => {
+            let wide = |code: u8| {
+                let x = match opcode.ends_with("e4m3x2") {
+                    true => Float::to_f32(F8E4M3::from_bits(code)),
+                    false => Float::to_f32(F8E5M2::from_bits(code)),
+                };
+                let half = if x.is_nan() { 0x7fff } else { f16::from_f32(x).to_bits() };
+                if opcode.contains(".relu") && half > 0x7fff { 0 } else { u32::from(half) }
+            };
+            wide((a >> 8) as u8) << 16 | wide(a as u8)
         }
         "prmt.b32" => prmt(a, b, c),
         "prmt.b32.f4e" => bytes(a, b, |i| i + (c as usize & 3)),
