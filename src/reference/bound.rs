@@ -77,6 +77,56 @@ pub fn float_product(k: usize, sums: Magnitudes, u_weight: f64, u_accumulate: f6
     6.0 * u_weight * sums.squares.sqrt() + 2.0 * u_accumulate * (k as f64).sqrt() * sums.absolute
 }
 
+/// A true value, and how far from it the f32 that a kernel holds may be.
+///
+/// Each operation bounds what its operands' slack becomes, then rounds once: by [`U_F32`] of the result, and by
+/// [`TINY_F32`] where a product falls below the normal range (sums there are exact). Where the f32 surely overflows the
+/// value is infinite, as the kernel's is; where it may or may not, the slack is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Near {
+    pub value: f64,
+    pub slack: f64,
+}
+
+impl Near {
+    /// A number that the kernel is given.
+    pub fn exactly(value: f32) -> Self {
+        Near { value: value.into(), slack: 0.0 }
+    }
+
+    /// An f32 that is within `slack` of a true `value`.
+    pub fn within(value: f64, slack: f64) -> Self {
+        if !value.is_finite() {
+            return Near { value, slack: 0.0 };
+        }
+        let overflows = |size: f64| (size as f32).is_infinite();
+        match (overflows((value.abs() - slack).max(0.0)), overflows(value.abs() + slack)) {
+            (true, _) => Near { value: f64::INFINITY.copysign(value), slack: 0.0 },
+            (false, true) => Near { value, slack: f64::INFINITY },
+            (false, false) => Near { value, slack },
+        }
+    }
+
+    /// The product. With x and y off by s and t: `|x|·t + |y|·s + s·t`, and the rounding. A factor of exactly 1 rounds nothing.
+    pub fn times(self, other: Near) -> Self {
+        let one = Near::exactly(1.0);
+        if self == one || other == one {
+            return if self == one { other } else { self };
+        }
+        let value = self.value * other.value;
+        // Zero times what may or may not be infinite counts as zero.
+        let cross = |size: f64, slack: f64| if size == 0.0 || slack == 0.0 { 0.0 } else { size * slack };
+        let slack = cross(self.value.abs() + self.slack, other.slack) + cross(other.value.abs(), self.slack);
+        Near::within(value, 1.001 * (slack + U_F32 * (value.abs() + slack) + TINY_F32))
+    }
+
+    /// The sum. With operands off by s and t: `s + t`, and the rounding.
+    pub fn plus(self, other: Near) -> Self {
+        let (value, slack) = (self.value + other.value, self.slack + other.slack);
+        Near::within(value, 1.001 * (slack + U_F32 * (value.abs() + slack)))
+    }
+}
+
 const fn f64_power_of_two(exponent: i32) -> f64 {
     f64::from_bits(((exponent + 1023) as u64) << 52)
 }

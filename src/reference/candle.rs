@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor};
 
 use super::bound::{self, Magnitudes, U_F32};
 use super::exact::{fill, output};
-use super::{Expected, LinearProblem, Oracle, check_k};
+use super::{Expected, FloatProblem, LinearProblem, Oracle, check_k};
 use crate::format::int8::Codes;
 use crate::{Error, Result};
 
@@ -53,6 +53,19 @@ impl Oracle for Candle {
                 bound::float_product(k, sums, 2.0 * U_F32, U_F32) + 3.0 * U_F32 * sums.absolute + U_F32 * out[at].abs();
         }
         Expected::new(m, n, problem.output(), out, slack)
+    }
+
+    /// Sums in f32, in candle's order, and what f32 may lose by that on top of what the kernel may; the epilogue in f64.
+    fn gemm(&self, problem: &FloatProblem<'_>) -> Result<Expected> {
+        let (m, n, k) = (problem.m(), problem.n(), problem.k());
+        let sums = if m == 0 || n == 0 || k == 0 {
+            output(m, n, 0f64)?
+        } else {
+            let sums = product(problem.a().to_vec(), problem.b().to_vec(), (m, n, k))?;
+            sums.into_iter().map(f64::from).collect()
+        };
+        let own = problem.slack_of_f32()?;
+        problem.expected(&sums, |at| own[at])
     }
 }
 

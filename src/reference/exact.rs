@@ -4,7 +4,8 @@ use std::thread;
 
 use half::{bf16, f16};
 
-use super::{LinearProblem, check_k};
+use super::gemm::Ops;
+use super::{FloatProblem, LinearProblem, check_k};
 use crate::format::DType;
 use crate::format::int8::Codes;
 use crate::{Error, Result};
@@ -79,6 +80,73 @@ pub fn epilogue(problem: &LinearProblem<'_>, acc: &[i32]) -> Result<Vec<f32>> {
         *out = round_to(v, problem.output());
     }
     Ok(out)
+}
+
+/// The product of floats as the kernels make it where its sums are exact in any order, each value given as the f32 that
+/// equals it:
+///
+/// ```text
+/// t = scale_row · scale_col          one rounding; an absent scale is 1
+/// v = f32(sum) · t                   one rounding
+/// v = α · v                          one rounding
+/// v = v + β · c                      two roundings, no fused multiply-add
+/// v = v + bias                       one rounding
+/// out = v rounded to the output type, to nearest even; beyond its range, infinity
+/// ```
+///
+/// # Errors
+/// [`Error::Value`] naming the first sum that may not be exact: the terms of row m and column n are multiples of the product
+/// of the last bits of that row of a and that row of b, and `Σ|a·b|` exceeds what the accumulator holds of these
+/// (2²⁴, or 2¹⁴ of them with 8-bit floats and `wgmma`). [`Error::Shape`] when the output exceeds the memory of the host.
+pub fn gemm(problem: &FloatProblem<'_>) -> Result<Vec<f32>> {
+    let (n, k) = (problem.n(), problem.k());
+    let (sums, absolute) = (problem.sums()?, problem.absolute(problem.accumulation())?);
+    let last_bits = |values: &[f32]| values.chunks_exact(k.max(1)).map(last_bit).collect::<Vec<f64>>();
+    let (a, b) = (last_bits(problem.a()), last_bits(problem.b()));
+    for (at, &absolute) in absolute.iter().enumerate().filter(|_| k > 0) {
+        let (row, col) = (at / n, at % n);
+        let unit = a[row] * b[col];
+        // The least f32 is 2⁻¹⁴⁹.
+        let exact = absolute == 0.0 || (absolute <= problem.accumulation().exact() * unit && unit >= 2f64.powi(-149));
+        if !exact {
+            return Err(Error::Value(format!(
+                "the sum at row {row}, column {col} may be inexact: Σ|a·b| = {absolute:e}, in multiples of {unit:e}"
+            )));
+        }
+    }
+    gemm_epilogue(problem, &sums.iter().map(|&sum| sum as f32).collect::<Vec<_>>())
+}
+
+/// The epilogue of [`gemm`] on given sums `[M, N]`.
+///
+/// # Errors
+/// [`Error::Shape`] when there are not M · N sums.
+pub fn gemm_epilogue(problem: &FloatProblem<'_>, sums: &[f32]) -> Result<Vec<f32>> {
+    let (m, n) = (problem.m(), problem.n());
+    if Some(sums.len()) != m.checked_mul(n) {
+        return Err(Error::Shape(format!("[{m}, {n}] outputs cannot be made of {} sums", sums.len())));
+    }
+    let mut out = output(m, n, 0f32)?;
+    for (at, (out, &sum)) in out.iter_mut().zip(sums).enumerate() {
+        let v = problem.epilogue(at, sum, |x| x, Ops { times: |x, y| x * y, plus: |x, y| x + y });
+        *out = round_to(v, problem.output());
+    }
+    Ok(out)
+}
+
+/// The greatest power of two that all numbers of a row are multiples of; 1 for zeros, NaN when one is not finite.
+fn last_bit(row: &[f32]) -> f64 {
+    let one = |&x: &f32| {
+        let (exponent, fraction) = ((x.to_bits() >> 23 & 0xff) as i32, x.to_bits() & 0x7f_ffff);
+        match exponent {
+            0xff => f64::NAN,
+            0 => 2f64.powi(-149 + fraction.trailing_zeros() as i32),
+            _ => 2f64.powi(exponent - 150 + (fraction | 1 << 23).trailing_zeros() as i32),
+        }
+    };
+    let least = |least: f64, bit: f64| if bit.is_nan() || bit < least { bit } else { least };
+    let bit = row.iter().filter(|x| **x != 0.0).map(one).fold(f64::INFINITY, least);
+    if bit == f64::INFINITY { 1.0 } else { bit }
 }
 
 /// `value` rounded to nearest even in `dtype`, as an f32. Integer types leave it as it is.

@@ -1,7 +1,7 @@
 //! The truth, slow and plain: what an operation must give, made from the very bytes that the kernel reads.
 //!
 //! - [`exact`]: the integer product, and [`exact::linear`], the kernels' documented epilogue rounding by rounding. int8
-//!   products are exact, so a kernel must agree with these bit for bit.
+//!   products are exact, so a kernel must agree with these bit for bit; and with [`exact::gemm`], of floats whose sums are.
 //! - [`Oracle`]: an independent way to the same numbers, with a bound for every element. [`F64`] is plain loops;
 //!   `Candle` (feature `candle`) goes through candle's tensors.
 //! - [`Comparison`]: a result held against either, element by element, never by an average.
@@ -15,12 +15,14 @@ mod candle;
 mod compare;
 pub mod exact;
 mod f64;
+mod gemm;
 pub mod sample;
 
 #[cfg(feature = "candle")]
 pub use candle::Candle;
 pub use compare::{Comparison, Expected, Mismatch};
 pub use f64::{F64, product};
+pub use gemm::{Accumulation, FloatProblem, Terms};
 
 use crate::format::DType;
 use crate::format::int8::{Codes, Int8View};
@@ -107,6 +109,12 @@ pub trait Oracle {
     /// # Errors
     /// [`Error::Shape`] when the output exceeds the address space.
     fn linear(&self, problem: &LinearProblem<'_>) -> Result<Expected>;
+
+    /// The product of floats, with how far from it a right kernel may be, as `[M, N]`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the output exceeds the address space.
+    fn gemm(&self, problem: &FloatProblem<'_>) -> Result<Expected>;
 }
 
 /// Every oracle of this build.

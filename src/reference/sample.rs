@@ -3,6 +3,8 @@
 //! A case's name is its seed, so a failing case is run again by its name alone, and two operands with different names are
 //! never correlated.
 
+use crate::format::Float;
+
 /// A stream of numbers that its name decides.
 #[derive(Clone, Debug)]
 pub struct Sample {
@@ -57,6 +59,17 @@ impl Sample {
         (0..len).map(|_| self.integer(low.into(), high.into()) as i8).collect()
     }
 
+    /// [`matrix`](Self::matrix) rounded to numbers of `T`: widening them again is exact.
+    pub fn floats<T: Float>(&mut self, rows: usize, cols: usize) -> Vec<T> {
+        self.matrix(rows, cols).into_iter().map(T::from_f32).collect()
+    }
+
+    /// `len` uniform integers from −`most` to `most`, as numbers of `T`. Every type holds those up to 8; with what
+    /// [`Accumulation::exact_integers`](super::Accumulation::exact_integers) allows, sums of products are exact.
+    pub fn integers<T: Float>(&mut self, len: usize, most: i32) -> Vec<T> {
+        (0..len).map(|_| T::from_f32(self.integer(-most, most) as f32)).collect()
+    }
+
     /// A scale for each row, all different, near 2⁻⁷.
     pub fn scales(&mut self, rows: usize) -> Vec<f32> {
         (0..rows).map(|row| row_size(row) * (0.75 + 0.5 * self.unit()) / 128.0).collect()
@@ -66,6 +79,11 @@ impl Sample {
     pub fn power_of_two_scales(&mut self, rows: usize) -> Vec<f32> {
         (0..rows).map(|_| f32::powi(2.0, self.integer(-3, 3))).collect()
     }
+}
+
+/// Numbers of `T` as f32, exactly: what a reference computes on.
+pub fn widened<T: Float>(values: &[T]) -> Vec<f32> {
+    values.iter().map(|&value| value.to_f32()).collect()
 }
 
 /// A size in [0.5, 1.5) for a row, different for any two rows close to each other.

@@ -3,5 +3,6 @@
 mod bound;
 mod compare;
 mod exact;
+mod gemm;
 mod oracles;
 mod sample;

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use halfbyte::reference::sample::{Sample, row_size};
+use half::{bf16, f16};
+use halfbyte::format::{F8E4M3, F8E5M2, Float};
+use halfbyte::reference::sample::{Sample, row_size, widened};
 
 /// The stream of a name never changes: a failing case can be run again anywhere, and recorded results stay comparable.
 #[test]
@@ -48,6 +50,31 @@ fn gaussians_have_mean_0_and_variance_1() {
     // A Gaussian has 4.55 % there.
     assert!((4_200..4_900).contains(&beyond_2), "{beyond_2}");
     assert!(values.iter().all(|x| x.abs() <= 6.0));
+}
+
+/// Numbers of a type are those of `matrix` rounded, and widening loses nothing.
+#[test]
+fn floats_and_integers_are_numbers_of_their_type() {
+    fn check<T: Float>(unit: f32) {
+        let exact = Sample::new("typed").matrix(7, 50);
+        let values: Vec<T> = Sample::new("typed").floats(7, 50);
+        let wide = widened(&values);
+        for (&wide, &exact) in wide.iter().zip(&exact) {
+            assert_eq!(T::from_f32(wide).to_f32().to_bits(), wide.to_bits());
+            // Half a unit of the last place, and half the least number of the types of 8 bits.
+            assert!((wide - exact).abs() <= unit * exact.abs() + 2f32.powi(-10), "{}: {wide} of {exact}", T::DTYPE);
+        }
+        for most in [1, 4, 8] {
+            let integers = widened(&Sample::new("typed integers").integers::<T>(2000, most));
+            let seen: BTreeSet<i32> = integers.iter().map(|&x| x as i32).collect();
+            assert!(integers.iter().all(|x| x.fract() == 0.0) && seen == (-most..=most).collect(), "{}", T::DTYPE);
+        }
+    }
+    check::<f32>(0.0);
+    check::<f16>(2f32.powi(-11));
+    check::<bf16>(2f32.powi(-8));
+    check::<F8E4M3>(2f32.powi(-4));
+    check::<F8E5M2>(2f32.powi(-3));
 }
 
 #[test]
