@@ -91,32 +91,52 @@ impl Shadow {
     /// Checks and records a read.
     #[inline]
     pub fn read(&mut self, access: &Access<'_>, at: usize, bytes: usize, found: &mut Vec<Conflict>) {
-        let reader = access.reader();
-        let Some(reads) = self.reads.get_mut(reader) else { return };
+        if self.make_room(access.reader()) {
+            self.words(access, at, bytes, Way::Read, found);
+        }
+    }
+
+    /// Checks and records a write.
+    #[inline]
+    pub fn write(&mut self, access: &Access<'_>, at: usize, bytes: usize, found: &mut Vec<Conflict>) {
+        self.words(access, at, bytes, Way::Write, found);
+    }
+
+    /// Checks and records an atomic, or a volatile or relaxed store: it neither hides what was written before nor is
+    /// hidden by the next such one.
+    #[cold]
+    pub fn modify(&mut self, access: &Access<'_>, at: usize, bytes: usize, found: &mut Vec<Conflict>) {
+        self.words(access, at, bytes, Way::Modify, found);
+    }
+
+    /// Gives a column of readers all cells. False for bulk copies, which only write and have no such column.
+    #[inline(always)]
+    fn make_room(&mut self, reader: usize) -> bool {
+        let Some(reads) = self.reads.get_mut(reader) else { return false };
         if reads.len() < self.cells.len() {
             reads.resize(self.cells.len(), Read::default());
         }
-        let (first, last) = (at / 4, (at + bytes).div_ceil(4));
-        let whole = at.is_multiple_of(4) && bytes.is_multiple_of(4);
-        for word in first..last {
+        true
+    }
+
+    /// An access, word by word; the ordinary ones of whole words are the frequent ones.
+    #[inline(always)]
+    fn words(&mut self, access: &Access<'_>, at: usize, bytes: usize, way: Way, found: &mut Vec<Conflict>) {
+        let whole = way != Way::Modify && at.is_multiple_of(4) && bytes.is_multiple_of(4);
+        for word in at / 4..(at + bytes).div_ceil(4) {
             if !whole || self.cells.get(word).is_none_or(|cell| cell.parts != 0) {
-                self.parts(access, word, at, bytes, Way::Read, found);
-                continue;
+                self.parts(access, word, at, bytes, way, found);
+            } else if way == Way::Read {
+                self.read_cell(access, word, 4 * word, 4, found);
+            } else {
+                self.write_cell(access, word, 4 * word, 4, found);
             }
-            self.read_cell(access, reader, word, 4 * word, 4, found);
         }
     }
 
     #[inline(always)]
-    fn read_cell(
-        &mut self,
-        access: &Access<'_>,
-        reader: usize,
-        cell: usize,
-        at: usize,
-        bytes: usize,
-        found: &mut Vec<Conflict>,
-    ) {
+    fn read_cell(&mut self, access: &Access<'_>, cell: usize, at: usize, bytes: usize, found: &mut Vec<Conflict>) {
+        let reader = access.reader();
         let Cell { writer, readers, .. } = &mut self.cells[cell];
         let read = &mut self.reads[reader][cell];
         let inst = access.inst();
@@ -137,20 +157,6 @@ impl Shadow {
         }
     }
 
-    /// Checks and records a write.
-    #[inline]
-    pub fn write(&mut self, access: &Access<'_>, at: usize, bytes: usize, found: &mut Vec<Conflict>) {
-        let (first, last) = (at / 4, (at + bytes).div_ceil(4));
-        let whole = at.is_multiple_of(4) && bytes.is_multiple_of(4);
-        for word in first..last {
-            if !whole || self.cells.get(word).is_none_or(|cell| cell.parts != 0) {
-                self.parts(access, word, at, bytes, Way::Write, found);
-                continue;
-            }
-            self.write_cell(access, word, 4 * word, 4, found);
-        }
-    }
-
     #[inline(always)]
     fn write_cell(&mut self, access: &Access<'_>, cell: usize, at: usize, bytes: usize, found: &mut Vec<Conflict>) {
         let Cell { writer, readers, .. } = self.cells[cell];
@@ -160,15 +166,6 @@ impl Shadow {
         self.each_reader(access, readers, cell, at, bytes, found);
         let stamp = Stamp { clock: access.now, inst: access.inst(), column: access.column, thread: access.thread };
         self.cells[cell] = Cell { writer: stamp, parts: 0, readers: 0 };
-    }
-
-    /// Checks and records an atomic, or a volatile or relaxed store: it neither hides what was written before nor is
-    /// hidden by the next such one.
-    #[cold]
-    pub fn modify(&mut self, access: &Access<'_>, at: usize, bytes: usize, found: &mut Vec<Conflict>) {
-        for word in at / 4..(at + bytes).div_ceil(4) {
-            self.parts(access, word, at, bytes, Way::Modify, found);
-        }
     }
 
     /// An access of part of a word, or of one whose bytes have cells of their own or that was modified.
@@ -202,12 +199,7 @@ impl Shadow {
 
     #[cold]
     fn one(&mut self, access: &Access<'_>, cell: usize, at: usize, bytes: usize, way: Way, found: &mut Vec<Conflict>) {
-        let reader = access.reader();
-        let cells = self.cells.len();
-        // Bulk copies, which only write, have no column of readers.
-        if let Some(reads) = self.reads.get_mut(reader).filter(|reads| reads.len() < cells) {
-            reads.resize(cells, Read::default());
-        }
+        self.make_room(access.reader());
         let Cell { writer, parts, readers } = self.cells[cell];
         if parts & MODIFIED != 0 {
             for &(column, read) in self.modified.get(&cell).into_iter().flatten() {
@@ -220,7 +212,7 @@ impl Shadow {
             self.modified.remove(&cell);
             self.write_cell(access, cell, at, bytes, found);
         } else if way == Way::Read {
-            self.read_cell(access, reader, cell, at, bytes, found);
+            self.read_cell(access, cell, at, bytes, found);
         } else {
             if !access.reaches(&writer) {
                 after_write(access, writer, at, bytes, true, found);
