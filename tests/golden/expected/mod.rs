@@ -1,6 +1,6 @@
 //! What probes must give, worked out element by element from the tables of the PTX ISA.
 
-mod product;
+pub mod product;
 mod scalar;
 mod shared;
 mod tile;

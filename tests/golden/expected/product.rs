@@ -5,7 +5,7 @@ use half::{bf16, f16};
 use super::Words;
 
 /// Row and column of C's element `i` in a lane (§9.7.14.5.8-10: the same for all m16n8 shapes).
-fn c_place(lane: usize, i: usize) -> (usize, usize) {
+pub fn c_place(lane: usize, i: usize) -> (usize, usize) {
     (lane / 4 + if i < 2 { 0 } else { 8 }, lane % 4 * 2 + i % 2)
 }
 
@@ -51,7 +51,7 @@ fn finish(sum: i64, addend: u32, saturates: bool) -> u32 {
 }
 
 /// A type of factors by its name: bytes of an element, and what it means.
-fn factor(name: &str) -> (usize, fn(u32) -> f64) {
+pub fn factor(name: &str) -> (usize, fn(u32) -> f64) {
     match name {
         "f16" => (2, |bits| f16::from_bits(bits as u16).to_f64()),
         "bf16" => (2, |bits| bf16::from_bits(bits as u16).to_f64()),
@@ -60,7 +60,11 @@ fn factor(name: &str) -> (usize, fn(u32) -> f64) {
         "e4m3" => (1, |bits| {
             let (exponent, digits) = (bits as i32 >> 3 & 15, f64::from(bits & 7));
             let size = if exponent == 0 { digits / 512.0 } else { (1.0 + digits / 8.0) * 2f64.powi(exponent - 7) };
-            if bits & 0x80 == 0 { size } else { -size }
+            match bits & 0xff {
+                0x7f | 0xff => f64::NAN,
+                0..0x80 => size,
+                _ => -size,
+            }
         }),
         "s8" => (1, |bits| f64::from(bits as u8 as i8)),
         _ => (1, |bits| f64::from(bits as u8)),
@@ -68,7 +72,7 @@ fn factor(name: &str) -> (usize, fn(u32) -> f64) {
 }
 
 /// Element `k` of a line of words.
-fn element(words: &[u32], k: usize, (size, value): (usize, fn(u32) -> f64)) -> f64 {
+pub fn element(words: &[u32], k: usize, (size, value): (usize, fn(u32) -> f64)) -> f64 {
     let (word, at) = (words[k * size / 4], k * size % 4 * 8);
     value(word >> at & (u32::MAX >> (32 - 8 * size)))
 }
@@ -124,7 +128,8 @@ fn pair(addend: u32, sums: [f64; 2]) -> u32 {
     half(0) | half(1)
 }
 
-const CASES: usize = 12;
+/// Products of `wgmma` in an input.
+pub const CASES: usize = 12;
 
 /// `wgmma` of 64 x 8 from operands along K: with integers all cases, with floats those whose sums are exact.
 pub fn wgmma(instructions: &[String], input: &[u32]) -> Words {
@@ -200,7 +205,7 @@ pub fn wgmma(instructions: &[String], input: &[u32]) -> Words {
 }
 
 /// Where byte `byte` of row `row` of an operand along K lies: §9.7.15.5.1, with the swizzle on address bits.
-fn k_major(descriptor: &[u32], row: usize, byte: usize) -> usize {
+pub fn k_major(descriptor: &[u32], row: usize, byte: usize) -> usize {
     let bits = u64::from(descriptor[0]) | u64::from(descriptor[1]) << 32;
     let field = |at: u32| (bits >> at & 0x3fff) as usize * 16;
     let (start, leading, stride) = (field(0), field(16), field(32));
