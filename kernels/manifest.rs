@@ -3,8 +3,12 @@
 //! A row says everything about one entry: where it comes from, the constants it is made with, the machines
 //! it is compiled for, and what a launch must look like. Rows of one `source` and target share one PTX module.
 
+#[path = "manifest/gemm.rs"]
+mod gemm;
 #[path = "manifest/probe.rs"]
 mod probe;
+
+
 
 /// Key of a kernel entry point. A plan returns one of these; only this file knows the symbol behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,6 +22,36 @@ pub enum Entry {
     GemmS8Mma64x64x64,
     GemmS8Mma16x64x128,
     GemmS8Wgmma128x128x128,
+    GemmF16Mma128x128x32,
+    GemmF16Mma64x64x32,
+    GemmF16Mma16x64x64,
+    GemmBf16Mma128x128x32,
+    GemmBf16Mma64x64x32,
+    GemmBf16Mma16x64x64,
+    GemmF16MmaADown128x128x32,
+    GemmF16MmaADown64x64x32,
+    GemmF16MmaBDown128x128x32,
+    GemmF16MmaBDown64x64x32,
+    GemmF16MmaDown128x128x32,
+    GemmF16MmaDown64x64x32,
+    GemmBf16MmaADown128x128x32,
+    GemmBf16MmaADown64x64x32,
+    GemmBf16MmaBDown128x128x32,
+    GemmBf16MmaBDown64x64x32,
+    GemmBf16MmaDown128x128x32,
+    GemmBf16MmaDown64x64x32,
+    GemmE4m3E4m3Mma128x128x64,
+    GemmE4m3E4m3Mma64x64x64,
+    GemmE4m3E4m3Mma16x64x128,
+    GemmE4m3E5m2Mma128x128x64,
+    GemmE4m3E5m2Mma64x64x64,
+    GemmE4m3E5m2Mma16x64x128,
+    GemmE5m2E4m3Mma128x128x64,
+    GemmE5m2E4m3Mma64x64x64,
+    GemmE5m2E4m3Mma16x64x128,
+    GemmE5m2E5m2Mma128x128x64,
+    GemmE5m2E5m2Mma64x64x64,
+    GemmE5m2E5m2Mma16x64x128,
     ProbeMmaInt8,
     ProbeMmaF16,
     ProbeMmaF16Sums,
@@ -177,34 +211,6 @@ pub const QUANTIZE_ROWS: Params = Params {
     ],
 };
 
-/// Parameters of `gemm_s8_mma`.
-pub const GEMM_S8_MMA: Params = Params {
-    name: "GemmS8MmaParams",
-    fields: &[
-        ("a", Field::Ptr, "[M, K] int8, row stride lda"),
-        ("b", Field::Ptr, "[N, K] int8, row stride ldb"),
-        ("d", Field::PtrMut, "[M, N] out of type d_type, row stride ldd"),
-        ("scale_row", Field::Ptr, "[M] float, unused for s32 output"),
-        ("scale_col", Field::Ptr, "[N] float, unused for s32 output"),
-        ("bias", Field::Ptr, "[N] float, or null"),
-        (
-            "partials",
-            Field::PtrMut,
-            "[tiles, split_k, TILE_M * TILE_N] int32 scratch when split_k > 1, 16-byte aligned",
-        ),
-        ("tickets", Field::PtrMut, "one uint32 a tile, zero before the launch, when split_k > 1"),
-        ("lda", Field::I64, "row stride of a in bytes, a multiple of 16"),
-        ("ldb", Field::I64, "row stride of b in bytes, a multiple of 16"),
-        ("ldd", Field::I64, "row stride of d in elements"),
-        ("m", Field::U32, "rows of a"),
-        ("n", Field::U32, "rows of b"),
-        ("k", Field::U32, "columns of a and b"),
-        ("split_k", Field::U32, "slices of K"),
-        ("k_slice", Field::U32, "bytes of K in one slice, a multiple of TILE_K"),
-        ("d_type", Field::U32, "0 f32, 1 f16, 2 bf16, 3 raw s32"),
-    ],
-};
-
 /// Parameters of `gemm_s8_wgmma`.
 pub const GEMM_S8_WGMMA: Params = Params {
     name: "GemmS8WgmmaParams",
@@ -222,8 +228,6 @@ pub const GEMM_S8_WGMMA: Params = Params {
         ("d_type", Field::U32, "0 f32, 1 f16, 2 bf16, 3 raw s32"),
     ],
 };
-
-const TILE_MNK: [&str; 3] = ["TILE_M", "TILE_N", "TILE_K"];
 
 const fn quantize_row(entry: Entry, symbol: &'static str, call: &'static str) -> Row {
     Row {
@@ -246,11 +250,16 @@ const fn quantize_row(entry: Entry, symbol: &'static str, call: &'static str) ->
 pub const ROWS: &[Row] = &joined();
 
 /// The kernels that compute something, then the probes.
-const fn joined() -> [Row; KERNELS.len() + probe::ROWS.len()] {
-    let mut rows = [KERNELS[0]; KERNELS.len() + probe::ROWS.len()];
-    let mut i = 0;
+const fn joined() -> [Row; KERNELS.len() + gemm::ROWS.len() + probe::ROWS.len()] {
+    let parts: [&[Row]; 3] = [KERNELS, &gemm::ROWS, &probe::ROWS];
+    let mut rows = [KERNELS[0]; KERNELS.len() + gemm::ROWS.len() + probe::ROWS.len()];
+    let (mut part, mut first, mut i) = (0, 0, 0);
     while i < rows.len() {
-        rows[i] = if i < KERNELS.len() { KERNELS[i] } else { probe::ROWS[i - KERNELS.len()] };
+        if i - first == parts[part].len() {
+            first = i;
+            part += 1;
+        }
+        rows[i] = parts[part][i - first];
         i += 1;
     }
     rows
@@ -261,74 +270,11 @@ const KERNELS: &[Row] = &[
     quantize_row(Entry::QuantizeRowsF16, "quantize_rows_f16", "quantize_rows<format::F16, 256>"),
     quantize_row(Entry::QuantizeRowsBf16, "quantize_rows_bf16", "quantize_rows<format::Bf16, 256>"),
     Row {
-        entry: Entry::GemmS8Mma128x128x64,
-        symbol: "gemm_s8_mma_128x128x64",
-        source: "gemm/gemm_s8_mma",
-        call: "gemm_s8_mma<128, 128, 64, 3, 2, 4>",
-        constants: &[
-            (TILE_MNK[0], 128),
-            (TILE_MNK[1], 128),
-            (TILE_MNK[2], 64),
-            ("STAGES", 3),
-            ("WARPS_M", 2),
-            ("WARPS_N", 4),
-        ],
-        targets: &[Target::Sm80],
-        threads: 256,
-        min_blocks: 2,
-        max_registers: 128,
-        shared_bytes: 3 * (128 + 128) * 64,
-        expect_sass: Some("IMMA.16832.S8.S8"),
-        params: &GEMM_S8_MMA,
-    },
-    Row {
-        entry: Entry::GemmS8Mma64x64x64,
-        symbol: "gemm_s8_mma_64x64x64",
-        source: "gemm/gemm_s8_mma",
-        call: "gemm_s8_mma<64, 64, 64, 4, 2, 2>",
-        constants: &[
-            (TILE_MNK[0], 64),
-            (TILE_MNK[1], 64),
-            (TILE_MNK[2], 64),
-            ("STAGES", 4),
-            ("WARPS_M", 2),
-            ("WARPS_N", 2),
-        ],
-        targets: &[Target::Sm80],
-        threads: 128,
-        min_blocks: 3,
-        max_registers: 112,
-        shared_bytes: 4 * (64 + 64) * 64,
-        expect_sass: Some("IMMA.16832.S8.S8"),
-        params: &GEMM_S8_MMA,
-    },
-    Row {
-        entry: Entry::GemmS8Mma16x64x128,
-        symbol: "gemm_s8_mma_16x64x128",
-        source: "gemm/gemm_s8_mma",
-        call: "gemm_s8_mma<16, 64, 128, 4, 1, 4>",
-        constants: &[
-            (TILE_MNK[0], 16),
-            (TILE_MNK[1], 64),
-            (TILE_MNK[2], 128),
-            ("STAGES", 4),
-            ("WARPS_M", 1),
-            ("WARPS_N", 4),
-        ],
-        targets: &[Target::Sm80],
-        threads: 128,
-        min_blocks: 2,
-        max_registers: 80,
-        shared_bytes: 4 * (16 + 64) * 128,
-        expect_sass: Some("IMMA.16832.S8.S8"),
-        params: &GEMM_S8_MMA,
-    },
-    Row {
         entry: Entry::GemmS8Wgmma128x128x128,
         symbol: "gemm_s8_wgmma_128x128x128",
         source: "gemm/gemm_s8_wgmma",
         call: "gemm_s8_wgmma<128, 128, 128, 6>",
-        constants: &[(TILE_MNK[0], 128), (TILE_MNK[1], 128), (TILE_MNK[2], 128), ("STAGES", 6)],
+        constants: &[("TILE_M", 128), ("TILE_N", 128), ("TILE_K", 128), ("STAGES", 6)],
         targets: &[Target::Sm90a],
         threads: 384,
         min_blocks: 1,

@@ -43,62 +43,6 @@ static_assert(offsetof(QuantizeRowsParams, rows) == 48, "offset of QuantizeRowsP
 static_assert(offsetof(QuantizeRowsParams, cols) == 52, "offset of QuantizeRowsParams::cols");
 static_assert(offsetof(QuantizeRowsParams, cached) == 56, "offset of QuantizeRowsParams::cached");
 
-struct GemmS8MmaParams {
-    /// [M, K] int8, row stride lda
-    const void* a;
-    /// [N, K] int8, row stride ldb
-    const void* b;
-    /// [M, N] out of type d_type, row stride ldd
-    void* d;
-    /// [M] float, unused for s32 output
-    const void* scale_row;
-    /// [N] float, unused for s32 output
-    const void* scale_col;
-    /// [N] float, or null
-    const void* bias;
-    /// [tiles, split_k, TILE_M * TILE_N] int32 scratch when split_k > 1, 16-byte aligned
-    void* partials;
-    /// one uint32 a tile, zero before the launch, when split_k > 1
-    void* tickets;
-    /// row stride of a in bytes, a multiple of 16
-    int64_t lda;
-    /// row stride of b in bytes, a multiple of 16
-    int64_t ldb;
-    /// row stride of d in elements
-    int64_t ldd;
-    /// rows of a
-    uint32_t m;
-    /// rows of b
-    uint32_t n;
-    /// columns of a and b
-    uint32_t k;
-    /// slices of K
-    uint32_t split_k;
-    /// bytes of K in one slice, a multiple of TILE_K
-    uint32_t k_slice;
-    /// 0 f32, 1 f16, 2 bf16, 3 raw s32
-    uint32_t d_type;
-};
-static_assert(sizeof(GemmS8MmaParams) == 112, "size of GemmS8MmaParams");
-static_assert(alignof(GemmS8MmaParams) == 8, "alignment of GemmS8MmaParams");
-static_assert(offsetof(GemmS8MmaParams, a) == 0, "offset of GemmS8MmaParams::a");
-static_assert(offsetof(GemmS8MmaParams, b) == 8, "offset of GemmS8MmaParams::b");
-static_assert(offsetof(GemmS8MmaParams, d) == 16, "offset of GemmS8MmaParams::d");
-static_assert(offsetof(GemmS8MmaParams, scale_row) == 24, "offset of GemmS8MmaParams::scale_row");
-static_assert(offsetof(GemmS8MmaParams, scale_col) == 32, "offset of GemmS8MmaParams::scale_col");
-static_assert(offsetof(GemmS8MmaParams, bias) == 40, "offset of GemmS8MmaParams::bias");
-static_assert(offsetof(GemmS8MmaParams, partials) == 48, "offset of GemmS8MmaParams::partials");
-static_assert(offsetof(GemmS8MmaParams, tickets) == 56, "offset of GemmS8MmaParams::tickets");
-static_assert(offsetof(GemmS8MmaParams, lda) == 64, "offset of GemmS8MmaParams::lda");
-static_assert(offsetof(GemmS8MmaParams, ldb) == 72, "offset of GemmS8MmaParams::ldb");
-static_assert(offsetof(GemmS8MmaParams, ldd) == 80, "offset of GemmS8MmaParams::ldd");
-static_assert(offsetof(GemmS8MmaParams, m) == 88, "offset of GemmS8MmaParams::m");
-static_assert(offsetof(GemmS8MmaParams, n) == 92, "offset of GemmS8MmaParams::n");
-static_assert(offsetof(GemmS8MmaParams, k) == 96, "offset of GemmS8MmaParams::k");
-static_assert(offsetof(GemmS8MmaParams, split_k) == 100, "offset of GemmS8MmaParams::split_k");
-static_assert(offsetof(GemmS8MmaParams, k_slice) == 104, "offset of GemmS8MmaParams::k_slice");
-static_assert(offsetof(GemmS8MmaParams, d_type) == 108, "offset of GemmS8MmaParams::d_type");
-
 struct GemmS8WgmmaParams {
     /// a as [M, K] int8, box TILE_M x TILE_K, 128-byte swizzle
     TensorMapBytes a_map;
@@ -136,6 +80,116 @@ static_assert(offsetof(GemmS8WgmmaParams, m) == 296, "offset of GemmS8WgmmaParam
 static_assert(offsetof(GemmS8WgmmaParams, n) == 300, "offset of GemmS8WgmmaParams::n");
 static_assert(offsetof(GemmS8WgmmaParams, k) == 304, "offset of GemmS8WgmmaParams::k");
 static_assert(offsetof(GemmS8WgmmaParams, d_type) == 308, "offset of GemmS8WgmmaParams::d_type");
+
+struct GemmMmaParams {
+    /// [M, K], lda bytes from one row of memory to the next
+    const void* a;
+    /// [N, K], ldb bytes from one row of memory to the next
+    const void* b;
+    /// [M, N] of type d_type, row stride ldc elements; or null
+    const void* c;
+    /// [M, N] out of type d_type, row stride ldd elements
+    void* d;
+    /// [M] float (one where row_step is 0), or null; unused for s32 output
+    const void* scale_row;
+    /// [N] float (one where col_step is 0), or null; unused for s32 output
+    const void* scale_col;
+    /// [N] float, or null
+    const void* bias;
+    /// [M] int32 (one where row_step is 0), or null
+    const void* zero_row;
+    /// [N] int32, the sums of b's rows, with zero_row; else null
+    const void* column_sums;
+    /// [tiles, split_k, TILE_M * TILE_N] words when split_k > 1, 16-byte aligned
+    void* partials;
+    /// one uint32 a tile, zero before the launch, when split_k > 1
+    void* tickets;
+    /// bytes, a multiple of a_unit
+    int64_t lda;
+    /// bytes, a multiple of b_unit
+    int64_t ldb;
+    /// elements
+    int64_t ldc;
+    /// elements
+    int64_t ldd;
+    /// bytes from one matrix of a batch to the next, a multiple of a_unit
+    int64_t batch_a;
+    /// bytes, a multiple of b_unit
+    int64_t batch_b;
+    /// elements
+    int64_t batch_c;
+    /// elements
+    int64_t batch_d;
+    /// elements of scale_row and of zero_row
+    int64_t batch_row;
+    /// elements of scale_col
+    int64_t batch_col;
+    /// elements of bias
+    int64_t batch_bias;
+    /// elements of column_sums
+    int64_t batch_sums;
+    /// rows of d
+    uint32_t m;
+    /// columns of d
+    uint32_t n;
+    /// bytes of K
+    uint32_t k;
+    /// slices of K
+    uint32_t split_k;
+    /// bytes of K in one slice, a multiple of the tile's
+    uint32_t k_slice;
+    /// 0 f32, 1 f16, 2 bf16, 3 raw s32
+    uint32_t d_type;
+    /// alignment of a: 16, 4, or an element's 2 or 1
+    uint32_t a_unit;
+    /// alignment of b, likewise
+    uint32_t b_unit;
+    /// 1, or 0 where one value serves all rows
+    uint32_t row_step;
+    /// 1, or 0 where one value serves all columns
+    uint32_t col_step;
+    /// factor of the product; not of s32
+    float alpha;
+    /// factor of c
+    float beta;
+};
+static_assert(sizeof(GemmMmaParams) == 232, "size of GemmMmaParams");
+static_assert(alignof(GemmMmaParams) == 8, "alignment of GemmMmaParams");
+static_assert(offsetof(GemmMmaParams, a) == 0, "offset of GemmMmaParams::a");
+static_assert(offsetof(GemmMmaParams, b) == 8, "offset of GemmMmaParams::b");
+static_assert(offsetof(GemmMmaParams, c) == 16, "offset of GemmMmaParams::c");
+static_assert(offsetof(GemmMmaParams, d) == 24, "offset of GemmMmaParams::d");
+static_assert(offsetof(GemmMmaParams, scale_row) == 32, "offset of GemmMmaParams::scale_row");
+static_assert(offsetof(GemmMmaParams, scale_col) == 40, "offset of GemmMmaParams::scale_col");
+static_assert(offsetof(GemmMmaParams, bias) == 48, "offset of GemmMmaParams::bias");
+static_assert(offsetof(GemmMmaParams, zero_row) == 56, "offset of GemmMmaParams::zero_row");
+static_assert(offsetof(GemmMmaParams, column_sums) == 64, "offset of GemmMmaParams::column_sums");
+static_assert(offsetof(GemmMmaParams, partials) == 72, "offset of GemmMmaParams::partials");
+static_assert(offsetof(GemmMmaParams, tickets) == 80, "offset of GemmMmaParams::tickets");
+static_assert(offsetof(GemmMmaParams, lda) == 88, "offset of GemmMmaParams::lda");
+static_assert(offsetof(GemmMmaParams, ldb) == 96, "offset of GemmMmaParams::ldb");
+static_assert(offsetof(GemmMmaParams, ldc) == 104, "offset of GemmMmaParams::ldc");
+static_assert(offsetof(GemmMmaParams, ldd) == 112, "offset of GemmMmaParams::ldd");
+static_assert(offsetof(GemmMmaParams, batch_a) == 120, "offset of GemmMmaParams::batch_a");
+static_assert(offsetof(GemmMmaParams, batch_b) == 128, "offset of GemmMmaParams::batch_b");
+static_assert(offsetof(GemmMmaParams, batch_c) == 136, "offset of GemmMmaParams::batch_c");
+static_assert(offsetof(GemmMmaParams, batch_d) == 144, "offset of GemmMmaParams::batch_d");
+static_assert(offsetof(GemmMmaParams, batch_row) == 152, "offset of GemmMmaParams::batch_row");
+static_assert(offsetof(GemmMmaParams, batch_col) == 160, "offset of GemmMmaParams::batch_col");
+static_assert(offsetof(GemmMmaParams, batch_bias) == 168, "offset of GemmMmaParams::batch_bias");
+static_assert(offsetof(GemmMmaParams, batch_sums) == 176, "offset of GemmMmaParams::batch_sums");
+static_assert(offsetof(GemmMmaParams, m) == 184, "offset of GemmMmaParams::m");
+static_assert(offsetof(GemmMmaParams, n) == 188, "offset of GemmMmaParams::n");
+static_assert(offsetof(GemmMmaParams, k) == 192, "offset of GemmMmaParams::k");
+static_assert(offsetof(GemmMmaParams, split_k) == 196, "offset of GemmMmaParams::split_k");
+static_assert(offsetof(GemmMmaParams, k_slice) == 200, "offset of GemmMmaParams::k_slice");
+static_assert(offsetof(GemmMmaParams, d_type) == 204, "offset of GemmMmaParams::d_type");
+static_assert(offsetof(GemmMmaParams, a_unit) == 208, "offset of GemmMmaParams::a_unit");
+static_assert(offsetof(GemmMmaParams, b_unit) == 212, "offset of GemmMmaParams::b_unit");
+static_assert(offsetof(GemmMmaParams, row_step) == 216, "offset of GemmMmaParams::row_step");
+static_assert(offsetof(GemmMmaParams, col_step) == 220, "offset of GemmMmaParams::col_step");
+static_assert(offsetof(GemmMmaParams, alpha) == 224, "offset of GemmMmaParams::alpha");
+static_assert(offsetof(GemmMmaParams, beta) == 228, "offset of GemmMmaParams::beta");
 
 struct ProbeMmaParams {
     /// input words

@@ -1,16 +1,18 @@
-// Sums the slices of K that several blocks computed of one tile: exactly, for int32 has no order.
+// Sums the slices of K that several blocks computed of one tile, always in the order of the slices.
 //
 // Every block of the tile writes its sums to `partials` and takes a ticket. The one that takes the last ticket knows
-// that all others have written; it adds their sums to its own, in the order of the slices, and goes on to the epilogue.
+// that all others have written; it sums all slices and goes on to the epilogue. int32 has no order, so that block keeps
+// its own slice in registers; of f32 it reads back all of them, its own too, from the first to the last.
 // Nobody waits, so the blocks of a tile need not run at the same time.
 #pragma once
 #include <cstdint>
 
+#include "gemm/epilogue.cuh"
 #include "ptx/atom.cuh"
 
 namespace gemm {
 
-// Partial sums as they stand in registers: [tiles, split_k, fragment of a warp, thread, 4] int32, so that a warp writes
+// Partial sums as they stand in registers: [tiles, split_k, fragment of a warp, thread, 4] words, so that a warp writes
 // 512 bytes in a row and nobody calculates places. Threads whose rows all lie below the output skip theirs.
 template <int FRAGMENTS_M, int FRAGMENTS_N, int THREADS>
 struct Partials {
@@ -26,30 +28,53 @@ struct Partials {
         rows = static_cast<int32_t>(m - row);
     }
 
-    __device__ __forceinline__ void store(uint32_t slice, const int32_t (&acc)[FRAGMENTS_M][FRAGMENTS_N][4]) const {
+    template <class Acc>
+    __device__ __forceinline__ void store(uint32_t slice, const Acc (&acc)[FRAGMENTS_M][FRAGMENTS_N][4]) const {
         int4* const to = thread + slice * FRAGMENTS * THREADS;
 #pragma unroll
         for (int i = 0; i < FRAGMENTS_M; ++i) {
             if (16 * i >= rows) break;
 #pragma unroll
             for (int j = 0; j < FRAGMENTS_N; ++j) {
-                const int32_t(&d)[4] = acc[i][j];
-                to[(i * FRAGMENTS_N + j) * THREADS] = make_int4(d[0], d[1], d[2], d[3]);
+                const Acc(&d)[4] = acc[i][j];
+                to[(i * FRAGMENTS_N + j) * THREADS] =
+                    make_int4(bits_of(d[0]), bits_of(d[1]), bits_of(d[2]), bits_of(d[3]));
             }
         }
     }
 
-    // Reads through L2: another multiprocessor wrote them.
-    __device__ __forceinline__ void add(uint32_t slice, int32_t (&acc)[FRAGMENTS_M][FRAGMENTS_N][4]) const {
+    // The sum of all slices; `acc` is that of `own` before. Reads through L2: other multiprocessors wrote them.
+    __device__ __forceinline__ void sum(uint32_t own, uint32_t split_k, int32_t (&acc)[FRAGMENTS_M][FRAGMENTS_N][4]) const {
+#pragma unroll 1
+        for (uint32_t slice = 0; slice < split_k; ++slice)
+            if (slice != own) add(slice, acc);
+    }
+    __device__ __forceinline__ void sum(uint32_t, uint32_t split_k, float (&acc)[FRAGMENTS_M][FRAGMENTS_N][4]) const {
+#pragma unroll
+        for (int i = 0; i < FRAGMENTS_M; ++i)
+#pragma unroll
+            for (int j = 0; j < FRAGMENTS_N; ++j) acc[i][j][0] = acc[i][j][1] = acc[i][j][2] = acc[i][j][3] = -0.0f;
+#pragma unroll 1
+        for (uint32_t slice = 0; slice < split_k; ++slice) add(slice, acc);
+    }
+
+private:
+    template <class Acc>
+    __device__ __forceinline__ void add(uint32_t slice, Acc (&acc)[FRAGMENTS_M][FRAGMENTS_N][4]) const {
         const int4* const from = thread + slice * FRAGMENTS * THREADS;
 #pragma unroll
         for (int i = 0; i < FRAGMENTS_M; ++i) {
             if (16 * i >= rows) break;
 #pragma unroll
             for (int j = 0; j < FRAGMENTS_N; ++j) {
-                int32_t(&d)[4] = acc[i][j];
+                Acc(&d)[4] = acc[i][j];
                 const int4 other = __ldcg(from + (i * FRAGMENTS_N + j) * THREADS);
-                d[0] += other.x, d[1] += other.y, d[2] += other.z, d[3] += other.w;
+                if constexpr (__is_same(Acc, float)) {
+                    d[0] = __fadd_rn(d[0], __int_as_float(other.x)), d[1] = __fadd_rn(d[1], __int_as_float(other.y));
+                    d[2] = __fadd_rn(d[2], __int_as_float(other.z)), d[3] = __fadd_rn(d[3], __int_as_float(other.w));
+                } else {
+                    d[0] += other.x, d[1] += other.y, d[2] += other.z, d[3] += other.w;
+                }
             }
         }
     }

@@ -13,6 +13,14 @@ __device__ __forceinline__ void cp_async_16(uint32_t shared, const void* global,
                  : "memory");
 }
 
+// The same of 4 bytes (0..4 of them read), at multiples of 4. Only `.ca` moves so few.
+__device__ __forceinline__ void cp_async_4(uint32_t shared, const void* global, uint32_t bytes) {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;"
+                 :
+                 : "r"(shared), "l"(__cvta_generic_to_global(global)), "r"(bytes)
+                 : "memory");
+}
+
 // Closes the group of all copies this thread started since the last group. A group may be empty.
 __device__ __forceinline__ void cp_async_commit_group() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 

@@ -24,6 +24,15 @@ __host__ __device__ constexpr RowChunk ldmatrix_a(uint32_t lane) { return {lane 
 // The same for two B: (columns 0-7, chunk 0), (0-7, 1), (8-15, 0), (8-15, 1): b[0], b[1] of one, then of the other.
 __host__ __device__ constexpr RowChunk ldmatrix_b(uint32_t lane) { return {lane / 16 * 8 + lane % 8, lane / 8 % 2}; }
 
+// The same where the tile holds M (or N) of 16-bit elements along its rows and K down them, for ldmatrix.x4.trans: row is
+// then a step of K, chunk eight neighbours of M or N. A: matrices (K 0-7, chunk 0), (0-7, 1), (8-15, 0), (8-15, 1).
+__host__ __device__ constexpr RowChunk ldmatrix_a_trans(uint32_t lane) {
+    return {lane / 16 * 8 + lane % 8, lane / 8 % 2};
+}
+
+// B: (K 0-7, chunk 0), (8-15, 0), (0-7, 1), (8-15, 1).
+__host__ __device__ constexpr RowChunk ldmatrix_b_trans(uint32_t lane) { return {lane % 16, lane / 16}; }
+
 // Row and column of an element.
 struct RowColumn {
     uint32_t row, column;

@@ -11,7 +11,7 @@ use crate::plan::Geometry;
 use crate::{Error, Result};
 
 /// Most fields of a parameter block.
-const MAX_ARGS: usize = 24;
+const MAX_ARGS: usize = 40;
 /// Most pointers and tensor maps of a launch.
 const MAX_OPERANDS: usize = 16;
 /// Most tensor maps of a launch.
@@ -178,6 +178,11 @@ impl<'a> LaunchBuilder<'a> {
         self.push(Field::PtrMut, view.view.address)
     }
 
+    /// Memory that the kernel reads and that is also its output, which follows as an argument of its own.
+    pub(crate) fn ptr_too<T: Element>(&mut self, view: &ViewMut<'a, T>) -> &mut Self {
+        self.push(Field::Ptr, view.view.address)
+    }
+
     /// No memory, where the kernel allows a null pointer.
     pub(crate) fn null(&mut self) -> &mut Self {
         let field = match self.launch.row.params.fields.get(self.next) {
@@ -195,6 +200,11 @@ impl<'a> LaunchBuilder<'a> {
     /// An `int64_t`.
     pub(crate) fn i64(&mut self, value: i64) -> &mut Self {
         self.push(Field::I64, value as u64)
+    }
+
+    /// A `float`.
+    pub(crate) fn f32(&mut self, value: f32) -> &mut Self {
+        self.push(Field::F32, value.to_bits().into())
     }
 
     /// A tensor map over a matrix that the kernel reads.

@@ -45,6 +45,7 @@ pub use counted::LaunchCounters;
 pub use cuda::{CudaInfo, cuda_devices};
 pub use element::Element;
 pub use graph::Graph;
+pub(crate) use launch::LaunchBuilder;
 pub use launch::Launch;
 pub use matrix::{Matrix, MatrixMut};
 pub use region::{Region, Span};

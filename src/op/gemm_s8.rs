@@ -1,5 +1,6 @@
 //! The int8 product on the device.
 
+use super::mma::{Addend, Mma, Side, Vector};
 use super::{OutputElement, Step, check};
 use crate::device::{Device, Launch, Matrix, MatrixMut, Region, Span, Stream, Swizzle, TensorMapDesc, View, ViewMut};
 use crate::manifest::Row;
@@ -82,10 +83,10 @@ impl GemmS8 {
     /// Shapes, types or a device that are not the plan's; missing or surplus scales; leading dimensions of the codes
     /// that are no multiple of 16; codes not aligned to 16 bytes; too little or misaligned scratch; an output or
     /// scratch that overlaps another operand.
-    pub fn launches<O: OutputElement>(
+    pub fn launches<'a, O: OutputElement>(
         &self,
         plan: &GemmS8Plan,
-        args: GemmS8Args<'_, O>,
+        args: GemmS8Args<'a, O>,
         mut each: impl FnMut(Step<'_>) -> Result<()>,
     ) -> Result<()> {
         self.check(plan, &args)?;
@@ -111,26 +112,35 @@ impl GemmS8 {
             return each(Step::Launch(launch.finish()?));
         }
 
-        launch.ptr(a).ptr(b).ptr_mut(d.into_view());
-        for operand in [scale_row, scale_col, bias] {
-            match operand {
-                Some(view) => launch.ptr(view),
-                None => launch.null(),
-            };
+        let mut halves = None;
+        if let Some(scratch) = scratch.filter(|_| plan.split_k() > 1) {
+            let (partials, tickets) = scratch.slice(..plan.tickets().end)?.split_at(plan.tickets().start)?;
+            let mut tickets = tickets.cast::<u32>()?;
+            each(Step::Clear(tickets.reborrow()))?;
+            halves = Some((partials, tickets));
         }
-        match scratch.filter(|_| plan.split_k() > 1) {
-            None => {
-                launch.null().null();
-            }
-            Some(scratch) => {
-                let (partials, tickets) = scratch.slice(..plan.tickets().end)?.split_at(plan.tickets().start)?;
-                let mut tickets = tickets.cast::<u32>()?;
-                each(Step::Clear(tickets.reborrow()))?;
-                launch.ptr_mut(partials).ptr_mut(tickets);
-            }
-        }
-        launch.i64(a.ld() as i64).i64(b.ld() as i64).i64(ldd);
-        launch.u32(m).u32(n).u32(k).u32(plan.split_k()).u32(plan.k_slice()).u32(out.code());
+        let side = |matrix: Matrix<'a, i8>| Side { view: matrix.view(), ld: matrix.ld() as i64, batch: 0, unit: 16 };
+        let vector = |view: Option<View<'a, f32>>| view.map(|view| Vector { view, each: true, batch: 0 });
+        let mma = Mma {
+            a: side(a),
+            b: side(b),
+            c: Addend::None,
+            d: d.into_view(),
+            ldd,
+            batch_d: 0,
+            scale_row: vector(scale_row),
+            scale_col: vector(scale_col),
+            bias: vector(bias),
+            zero_row: None,
+            column_sums: None,
+            scratch: halves,
+            mn: [m, n],
+            k: [k, plan.split_k(), plan.k_slice()],
+            d_type: out.code(),
+            alpha: 1.0,
+            beta: 0.0,
+        };
+        mma.encode(&mut launch);
         each(Step::Launch(launch.finish()?))
     }
 

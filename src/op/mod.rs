@@ -15,6 +15,7 @@ mod check;
 mod element;
 mod gemm_s8;
 mod linear;
+mod mma;
 mod probe;
 mod quantize_rows;
 

@@ -1,0 +1,3 @@
+// Products of bf16 by mma.sync, in f32, K along the rows (gemm/mma_loop.cuh).
+#pragma once
+#include "gemm/mma_loop.cuh"

@@ -1,0 +1,138 @@
+//! The products by `mma.sync`: one kernel (`gemm/mma_loop.cuh`) for every element, tile and direction of K.
+
+use super::{Entry, Field, Params, Row, Target};
+
+/// Parameters of every `gemm_…_mma`.
+pub const GEMM_MMA: Params = Params {
+    name: "GemmMmaParams",
+    fields: &[
+        ("a", Field::Ptr, "[M, K], lda bytes from one row of memory to the next"),
+        ("b", Field::Ptr, "[N, K], ldb bytes from one row of memory to the next"),
+        ("c", Field::Ptr, "[M, N] of type d_type, row stride ldc elements; or null"),
+        ("d", Field::PtrMut, "[M, N] out of type d_type, row stride ldd elements"),
+        ("scale_row", Field::Ptr, "[M] float (one where row_step is 0), or null; unused for s32 output"),
+        ("scale_col", Field::Ptr, "[N] float (one where col_step is 0), or null; unused for s32 output"),
+        ("bias", Field::Ptr, "[N] float, or null"),
+        ("zero_row", Field::Ptr, "[M] int32 (one where row_step is 0), or null"),
+        ("column_sums", Field::Ptr, "[N] int32, the sums of b's rows, with zero_row; else null"),
+        ("partials", Field::PtrMut, "[tiles, split_k, TILE_M * TILE_N] words when split_k > 1, 16-byte aligned"),
+        ("tickets", Field::PtrMut, "one uint32 a tile, zero before the launch, when split_k > 1"),
+        ("lda", Field::I64, "bytes, a multiple of a_unit"),
+        ("ldb", Field::I64, "bytes, a multiple of b_unit"),
+        ("ldc", Field::I64, "elements"),
+        ("ldd", Field::I64, "elements"),
+        ("batch_a", Field::I64, "bytes from one matrix of a batch to the next, a multiple of a_unit"),
+        ("batch_b", Field::I64, "bytes, a multiple of b_unit"),
+        ("batch_c", Field::I64, "elements"),
+        ("batch_d", Field::I64, "elements"),
+        ("batch_row", Field::I64, "elements of scale_row and of zero_row"),
+        ("batch_col", Field::I64, "elements of scale_col"),
+        ("batch_bias", Field::I64, "elements of bias"),
+        ("batch_sums", Field::I64, "elements of column_sums"),
+        ("m", Field::U32, "rows of d"),
+        ("n", Field::U32, "columns of d"),
+        ("k", Field::U32, "bytes of K"),
+        ("split_k", Field::U32, "slices of K"),
+        ("k_slice", Field::U32, "bytes of K in one slice, a multiple of the tile's"),
+        ("d_type", Field::U32, "0 f32, 1 f16, 2 bf16, 3 raw s32"),
+        ("a_unit", Field::U32, "alignment of a: 16, 4, or an element's 2 or 1"),
+        ("b_unit", Field::U32, "alignment of b, likewise"),
+        ("row_step", Field::U32, "1, or 0 where one value serves all rows"),
+        ("col_step", Field::U32, "1, or 0 where one value serves all columns"),
+        ("alpha", Field::F32, "factor of the product; not of s32"),
+        ("beta", Field::F32, "factor of c"),
+    ],
+};
+
+/// One tile: its threads and what it needs. K of tiles is in bytes here. Hopper's assembler makes mma of fp8 out of
+/// conversions to f16, which takes registers.
+const fn row(m: u32, n: u32, k: u32, stages: u32, warps: u32, target: Target) -> Row {
+    let (min_blocks, max_registers) = match (m, target) {
+        (128, _) => (2, 128),
+        (64, Target::Sm89) => (3, 168),
+        (64, _) => (4, 128),
+        (_, Target::Sm89) => (2, 128),
+        _ => (2, 88),
+    };
+    Row {
+        entry: Entry::GemmS8Mma128x128x64,
+        symbol: "",
+        source: "",
+        call: "",
+        constants: &[],
+        targets: &[Target::Sm80],
+        threads: 32 * warps,
+        min_blocks,
+        max_registers,
+        shared_bytes: stages * (m + n) * k,
+        expect_sass: None,
+        params: &GEMM_MMA,
+    }
+}
+
+/// A table with a line a row: key, source, symbol suffix, element as the kernel names it, direction of K, tile with K in
+/// elements and in bytes, stages, warps, targets, instruction.
+macro_rules! rows {
+    ($($entry:ident $source:literal $symbol:literal $kind:literal $down:literal
+        $m:literal $n:literal $k:literal $bytes:literal $stages:literal $warps_m:literal $warps_n:literal
+        $target:ident $sass:literal;)*) => {
+        [$(Row {
+            entry: Entry::$entry,
+            symbol: concat!("gemm_", $symbol, "_", $m, "x", $n, "x", $k),
+            source: concat!("gemm/gemm_", $source),
+            call: concat!(
+                "gemm_mma<gemm::", $kind, ", ", $m, ", ", $n, ", ", $bytes, ", ", $stages, ", ", $warps_m, ", ", $warps_n,
+                $down, ">"
+            ),
+            constants: &[
+                ("TILE_M", $m),
+                ("TILE_N", $n),
+                ("TILE_K", $k),
+                ("STAGES", $stages),
+                ("WARPS_M", $warps_m),
+                ("WARPS_N", $warps_n),
+            ],
+            targets: &[Target::$target],
+            expect_sass: Some($sass),
+            ..row($m, $n, $bytes, $stages, $warps_m * $warps_n, Target::$target)
+        }),*]
+    };
+}
+
+/// Every product by `mma.sync`. `ADown`, `BDown`, `Down`: K lies down the rows of a, of b, of both.
+#[rustfmt::skip]
+pub(super) const ROWS: [Row; 33] = rows! {
+    GemmS8Mma128x128x64 "s8_mma" "s8_mma" "S8" "" 128 128 64 64 3 2 4 Sm80 "IMMA.16832.S8.S8";
+    GemmS8Mma64x64x64 "s8_mma" "s8_mma" "S8" "" 64 64 64 64 4 2 2 Sm80 "IMMA.16832.S8.S8";
+    GemmS8Mma16x64x128 "s8_mma" "s8_mma" "S8" "" 16 64 128 128 4 1 4 Sm80 "IMMA.16832.S8.S8";
+    GemmF16Mma128x128x32 "f16_mma" "f16_mma" "F16" "" 128 128 32 64 3 2 4 Sm80 "HMMA.16816.F32";
+    GemmF16Mma64x64x32 "f16_mma" "f16_mma" "F16" "" 64 64 32 64 4 2 2 Sm80 "HMMA.16816.F32";
+    GemmF16Mma16x64x64 "f16_mma" "f16_mma" "F16" "" 16 64 64 128 4 1 4 Sm80 "HMMA.16816.F32";
+    GemmF16MmaADown128x128x32 "f16_mma_down" "f16_mma_a_down" "F16" ", false, true" 128 128 32 64 3 2 4 Sm80 "HMMA.16816.F32";
+    GemmF16MmaADown64x64x32 "f16_mma_down" "f16_mma_a_down" "F16" ", false, true" 64 64 32 64 4 2 2 Sm80 "HMMA.16816.F32";
+    GemmF16MmaBDown128x128x32 "f16_mma_down" "f16_mma_b_down" "F16" ", true, false" 128 128 32 64 3 2 4 Sm80 "HMMA.16816.F32";
+    GemmF16MmaBDown64x64x32 "f16_mma_down" "f16_mma_b_down" "F16" ", true, false" 64 64 32 64 4 2 2 Sm80 "HMMA.16816.F32";
+    GemmF16MmaDown128x128x32 "f16_mma_down" "f16_mma_down" "F16" ", false, false" 128 128 32 64 3 2 4 Sm80 "HMMA.16816.F32";
+    GemmF16MmaDown64x64x32 "f16_mma_down" "f16_mma_down" "F16" ", false, false" 64 64 32 64 4 2 2 Sm80 "HMMA.16816.F32";
+    GemmBf16Mma128x128x32 "bf16_mma" "bf16_mma" "Bf16" "" 128 128 32 64 3 2 4 Sm80 "HMMA.16816.F32.BF16";
+    GemmBf16Mma64x64x32 "bf16_mma" "bf16_mma" "Bf16" "" 64 64 32 64 4 2 2 Sm80 "HMMA.16816.F32.BF16";
+    GemmBf16Mma16x64x64 "bf16_mma" "bf16_mma" "Bf16" "" 16 64 64 128 4 1 4 Sm80 "HMMA.16816.F32.BF16";
+    GemmBf16MmaADown128x128x32 "bf16_mma_down" "bf16_mma_a_down" "Bf16" ", false, true" 128 128 32 64 3 2 4 Sm80 "HMMA.16816.F32.BF16";
+    GemmBf16MmaADown64x64x32 "bf16_mma_down" "bf16_mma_a_down" "Bf16" ", false, true" 64 64 32 64 4 2 2 Sm80 "HMMA.16816.F32.BF16";
+    GemmBf16MmaBDown128x128x32 "bf16_mma_down" "bf16_mma_b_down" "Bf16" ", true, false" 128 128 32 64 3 2 4 Sm80 "HMMA.16816.F32.BF16";
+    GemmBf16MmaBDown64x64x32 "bf16_mma_down" "bf16_mma_b_down" "Bf16" ", true, false" 64 64 32 64 4 2 2 Sm80 "HMMA.16816.F32.BF16";
+    GemmBf16MmaDown128x128x32 "bf16_mma_down" "bf16_mma_down" "Bf16" ", false, false" 128 128 32 64 3 2 4 Sm80 "HMMA.16816.F32.BF16";
+    GemmBf16MmaDown64x64x32 "bf16_mma_down" "bf16_mma_down" "Bf16" ", false, false" 64 64 32 64 4 2 2 Sm80 "HMMA.16816.F32.BF16";
+    GemmE4m3E4m3Mma128x128x64 "fp8_mma" "e4m3_e4m3_mma" "E4m3E4m3" "" 128 128 64 64 3 2 4 Sm89 "QMMA.16832.F32.E4M3.E4M3";
+    GemmE4m3E4m3Mma64x64x64 "fp8_mma" "e4m3_e4m3_mma" "E4m3E4m3" "" 64 64 64 64 4 2 2 Sm89 "QMMA.16832.F32.E4M3.E4M3";
+    GemmE4m3E4m3Mma16x64x128 "fp8_mma" "e4m3_e4m3_mma" "E4m3E4m3" "" 16 64 128 128 4 1 4 Sm89 "QMMA.16832.F32.E4M3.E4M3";
+    GemmE4m3E5m2Mma128x128x64 "fp8_mma" "e4m3_e5m2_mma" "E4m3E5m2" "" 128 128 64 64 3 2 4 Sm89 "QMMA.16832.F32.E4M3.E5M2";
+    GemmE4m3E5m2Mma64x64x64 "fp8_mma" "e4m3_e5m2_mma" "E4m3E5m2" "" 64 64 64 64 4 2 2 Sm89 "QMMA.16832.F32.E4M3.E5M2";
+    GemmE4m3E5m2Mma16x64x128 "fp8_mma" "e4m3_e5m2_mma" "E4m3E5m2" "" 16 64 128 128 4 1 4 Sm89 "QMMA.16832.F32.E4M3.E5M2";
+    GemmE5m2E4m3Mma128x128x64 "fp8_mma" "e5m2_e4m3_mma" "E5m2E4m3" "" 128 128 64 64 3 2 4 Sm89 "QMMA.16832.F32.E5M2.E4M3";
+    GemmE5m2E4m3Mma64x64x64 "fp8_mma" "e5m2_e4m3_mma" "E5m2E4m3" "" 64 64 64 64 4 2 2 Sm89 "QMMA.16832.F32.E5M2.E4M3";
+    GemmE5m2E4m3Mma16x64x128 "fp8_mma" "e5m2_e4m3_mma" "E5m2E4m3" "" 16 64 128 128 4 1 4 Sm89 "QMMA.16832.F32.E5M2.E4M3";
+    GemmE5m2E5m2Mma128x128x64 "fp8_mma" "e5m2_e5m2_mma" "E5m2E5m2" "" 128 128 64 64 3 2 4 Sm89 "QMMA.16832.F32.E5M2.E5M2";
+    GemmE5m2E5m2Mma64x64x64 "fp8_mma" "e5m2_e5m2_mma" "E5m2E5m2" "" 64 64 64 64 4 2 2 Sm89 "QMMA.16832.F32.E5M2.E5M2";
+    GemmE5m2E5m2Mma16x64x128 "fp8_mma" "e5m2_e5m2_mma" "E5m2E5m2" "" 16 64 128 128 4 1 4 Sm89 "QMMA.16832.F32.E5M2.E5M2";
+};
