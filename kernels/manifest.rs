@@ -8,8 +8,6 @@ mod gemm;
 #[path = "manifest/probe.rs"]
 mod probe;
 
-
-
 /// Key of a kernel entry point. A plan returns one of these; only this file knows the symbol behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -210,6 +208,9 @@ pub const QUANTIZE_ROWS: Params = Params {
         ("cached", Field::U32, "1: the row is kept in shared memory and read once; 0: it is read twice"),
     ],
 };
+
+/// Parameters of every product by `mma.sync`.
+pub const GEMM_MMA: Params = gemm::GEMM_MMA;
 
 /// Parameters of `gemm_s8_wgmma`.
 pub const GEMM_S8_WGMMA: Params = Params {

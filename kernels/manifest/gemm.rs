@@ -3,7 +3,7 @@
 use super::{Entry, Field, Params, Row, Target};
 
 /// Parameters of every `gemm_…_mma`.
-pub const GEMM_MMA: Params = Params {
+pub(super) const GEMM_MMA: Params = Params {
     name: "GemmMmaParams",
     fields: &[
         ("a", Field::Ptr, "[M, K], lda bytes from one row of memory to the next"),

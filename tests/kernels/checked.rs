@@ -78,10 +78,47 @@ fn quantizing_rows_is_clean() {
     assert_eq!(cases, [56; 3]);
 }
 
+/// Ragged edges, every way in which operands come, slices that are fewer steps than the ring has, and a batch.
+#[test]
+fn every_product_by_mma_is_clean() {
+    use super::gemm_mma::{Addend, Case, Scale, entries, floor};
+    let mut cases = 0;
+    for order in ORDERS {
+        let benches = [Arch::Sm80, Arch::Sm89].map(|arch| (arch, bench(arch, order)));
+        for row in entries() {
+            let (_, bench) = benches.iter().find(|(arch, _)| *arch == floor(row)).unwrap();
+            let of = |name| row.constant(name).unwrap() as usize;
+            let deep = (2 * of("STAGES") + 1) * of("TILE_K") - 3;
+            let edges = Case::new(row.entry, (of("TILE_M") + 3, of("TILE_N") + 5, deep));
+            let small = Case::new(row.entry, (17, 70, deep - 1));
+            let all = [
+                Case { scales: [Scale::Each, Scale::One], bias: true, addend: Addend::Output, out: 1, ..edges },
+                Case { units: [4, 1], addend: Addend::Other, alpha: 0.5, pad: 1, ..small },
+                Case { split: 3, batch: 2, scales: [Scale::One, Scale::Each], out: 2, ..small },
+            ];
+            for case in all {
+                case.check(bench, false);
+                cases += 1;
+            }
+        }
+    }
+    assert_eq!(cases, 3 * 33 * 3);
+}
+
+#[test]
+fn zero_points_are_clean() {
+    use super::gemm_mma::{Case, Scale};
+    let bench = bench(Arch::Sm80, AsyncOrder::Late);
+    for entry in MMA {
+        Case { zeros: Scale::Each, out: 3, ..Case::new(entry, (19, 75, 100)) }.check(&bench, false);
+    }
+}
+
 /// A kernel that is added must be added here, or to the probes, which `tests/op/checked.rs` runs.
 #[test]
 fn every_entry_has_its_checked_run() {
     let mut entries: Vec<Entry> = [&MMA[..], &[WGMMA]].concat();
+    entries.extend(super::gemm_mma::entries().map(|row| row.entry));
     entries.extend([Entry::QuantizeRowsF32, Entry::QuantizeRowsF16, Entry::QuantizeRowsBf16]);
     for row in ROWS {
         assert!(row.source.starts_with("probe/") || entries.contains(&row.entry), "{} has none", row.symbol);

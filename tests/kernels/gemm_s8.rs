@@ -4,7 +4,7 @@ use half::{bf16, f16};
 use halfbyte::emulator::{Arch, AsyncOrder, Counters, Fill, MachineOptions, Simd, Swizzle, TensorMap, TensorMapDtype};
 use halfbyte::manifest::Entry;
 
-use super::{Arg, Bench, Random, UNTOUCHED, bytes_of};
+use super::{Arg, Bench, Random, UNTOUCHED, bytes_of, mma};
 
 pub const MMA: [Entry; 3] = [Entry::GemmS8Mma128x128x64, Entry::GemmS8Mma64x64x64, Entry::GemmS8Mma16x64x128];
 
@@ -126,6 +126,7 @@ impl Case {
                 ("split_k", word(self.split)),
                 ("k_slice", word(slice)),
             ]);
+            args = mma(args);
         } else {
             args.push(("a_map", Arg::Map(map(at_a, m, k, lda, self.tile("TILE_M")))));
             args.push(("b_map", Arg::Map(map(at_b, n, k, ldb, self.tile("TILE_N")))));
@@ -331,13 +332,10 @@ fn the_largest_sums_are_exact() {
             split as u32,
             entry.row().shared_bytes,
             false,
-            &[
+            &mma(vec![
                 ("a", Arg::Long(at_a)),
                 ("b", Arg::Long(at_a)),
                 ("d", Arg::Long(at_d)),
-                ("scale_row", Arg::Long(0)),
-                ("scale_col", Arg::Long(0)),
-                ("bias", Arg::Long(0)),
                 ("partials", Arg::Long(at_partials)),
                 ("tickets", Arg::Long(at_tickets)),
                 ("lda", Arg::Long(ld as u64)),
@@ -349,7 +347,7 @@ fn the_largest_sums_are_exact() {
                 ("split_k", word(split)),
                 ("k_slice", word(slice)),
                 ("d_type", word(Out::S32 as usize)),
-            ],
+            ]),
         );
         assert_eq!(bench.download(at_d, 4), (k as i32 * 128 * 128).to_le_bytes(), "{case:?}");
         bench.free(&[at_a, at_d, at_partials, at_tickets]);
@@ -374,25 +372,20 @@ fn a_product_over_nothing_is_the_bias() {
             tiles as u32,
             entry.row().shared_bytes,
             false,
-            &[
-                ("a", Arg::Long(0)),
-                ("b", Arg::Long(0)),
+            &mma(vec![
                 ("d", Arg::Long(at_d)),
                 ("scale_row", Arg::Long(ones)),
                 ("scale_col", Arg::Long(ones)),
                 ("bias", Arg::Long(at_bias)),
-                ("partials", Arg::Long(0)),
-                ("tickets", Arg::Long(0)),
                 ("lda", Arg::Long(16)),
                 ("ldb", Arg::Long(16)),
                 ("ldd", Arg::Long(n as u64)),
                 ("m", word(m)),
                 ("n", word(n)),
                 ("k", word(0)),
-                ("split_k", word(1)),
                 ("k_slice", Arg::Word(entry.row().constant("TILE_K").unwrap())),
                 ("d_type", word(Out::F32 as usize)),
-            ],
+            ]),
         );
         assert_eq!(bench.download(at_d, m * n * 4), bytes_of(&bias).repeat(m));
         bench.free(&[ones, at_bias, at_d]);

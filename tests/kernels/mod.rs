@@ -3,6 +3,7 @@
 
 mod budget;
 mod checked;
+mod gemm_mma;
 mod gemm_s8;
 mod quantize_rows;
 mod traffic;
@@ -122,7 +123,14 @@ impl Bench {
     fn operands(&self, entry: Entry, args: &[(&str, Arg)]) -> Vec<Operand<'static>> {
         let lengths = self.lengths.borrow();
         let fields = entry.row().params.fields.iter();
+        let given = |name: &str| args.iter().find(|(n, _)| *n == name).map(|(_, arg)| arg);
         let operand = |&(name, field, _): &(&'static str, Field, _)| {
+            // What is added may be the output itself, which is then no input.
+            if let ("c", Some(Arg::Long(c)), Some(Arg::Long(d))) = (name, given("c"), given("d"))
+                && c == d
+            {
+                return None;
+            }
             let address = match &args.iter().find(|(n, _)| *n == name)?.1 {
                 Arg::Map(map) => TensorMap::from_bytes(map).unwrap().address,
                 Arg::Long(at) if matches!(field, Field::Ptr | Field::PtrMut) && *at != 0 => *at,
@@ -189,6 +197,29 @@ fn block(entry: Entry, args: &[(&str, Arg)]) -> Vec<u8> {
         bytes[at..at + value.len()].copy_from_slice(&value);
     }
     bytes
+}
+
+/// Arguments of a product by mma with what `given` leaves out as if it were not there: null pointers, strides 0 between
+/// the matrices of a batch, a scale and a zero point for each row and column, alpha 1, beta 0, aligned operands.
+fn mma(given: Vec<(&'static str, Arg)>) -> Vec<(&'static str, Arg)> {
+    let mut args = given;
+    for (name, field, _) in halfbyte::manifest::GEMM_MMA.fields {
+        if args.iter().any(|(given, _)| given == name) {
+            continue;
+        }
+        args.push((
+            name,
+            match (*name, field.size()) {
+                ("a_unit" | "b_unit", _) => Arg::Word(16),
+                ("row_step" | "col_step", _) => Arg::Word(1),
+                ("split_k", _) => Arg::Word(1),
+                ("alpha", _) => Arg::Word(1f32.to_bits()),
+                (_, 8) => Arg::Long(0),
+                _ => Arg::Word(0),
+            },
+        ));
+    }
+    args
 }
 
 /// Repeatable numbers (xorshift64*).
