@@ -73,6 +73,12 @@ HALFBYTE_KIND(E5m2E4m3, float, mma_m16n8k32_e5m2_e4m3);
 HALFBYTE_KIND(E5m2E5m2, float, mma_m16n8k32_e5m2_e5m2);
 #undef HALFBYTE_KIND
 
+// A constant as a type.
+template <bool VALUE>
+struct Constant {
+    static constexpr bool value = VALUE;
+};
+
 // `base` moved by the `index`-th of matrices `stride` elements apart; null stays null.
 template <class T>
 __device__ __forceinline__ T* nth(T* base, uint32_t index, int64_t stride) {
@@ -107,40 +113,49 @@ __device__ __forceinline__ void gemm_mma(const GemmMmaParams& p) {
     const uint32_t ring = ptx::shared_address(dynamic_shared);
     const A copy_a(static_cast<const int8_t*>(p.a) + place.batch * p.batch_a, p.lda, m, tile_row, tid);
     const B copy_b(static_cast<const int8_t*>(p.b) + place.batch * p.batch_b, p.ldb, n, tile_col, tid);
-    const auto start_copy = [&](uint32_t slot, uint32_t tile_k) {
-        if (tile_k < tiles_k) {
-            const uint32_t k = k_begin + tile_k * TILE_K;
-            copy_a.start(ring + slot * SLOT_BYTES, k, k_end, p.a_unit);
-            copy_b.start(ring + slot * SLOT_BYTES + A_BYTES, k, k_end, p.b_unit);
-        }
-        ptx::cp_async_commit_group();  // empty past the end, so that groups and tiles stay in step
-    };
-#pragma unroll 1
-    for (uint32_t s = 0; s < STAGES - 1; ++s) start_copy(s, s);
-
     const uint32_t warp_row = warp / WARPS_N * WARP_M, warp_col = warp % WARPS_N * WARP_N;
+    const uint32_t place_a = A::place_a(warp_row, lane), place_b = B::place_b(warp_col, lane);
     Acc acc[FRAGMENTS_M][FRAGMENTS_N][4] = {};
-    uint32_t slot = 0, free_slot = STAGES - 1;
-    for (uint32_t tile_k = 0; tile_k < tiles_k; ++tile_k) {
-        ptx::cp_async_wait_group<STAGES - 2>();
-        __syncthreads();
-        start_copy(free_slot, tile_k + STAGES - 1);
+    const auto multiply = [&](auto aligned) {
+        constexpr bool ALIGNED = decltype(aligned)::value;
+        const auto start_copy = [&](uint32_t slot, uint32_t tile_k) {
+            if (tile_k < tiles_k) {
+                const uint32_t k = k_begin + tile_k * TILE_K;
+                copy_a.template start<ALIGNED>(ring + slot * SLOT_BYTES, k, k_end, p.a_unit);
+                copy_b.template start<ALIGNED>(ring + slot * SLOT_BYTES + A_BYTES, k, k_end, p.b_unit);
+            }
+            ptx::cp_async_commit_group();  // empty past the end, so that groups and tiles stay in step
+        };
+#pragma unroll(ALIGNED ? STAGES - 1 : 1)
+        for (uint32_t s = 0; s < STAGES - 1; ++s) start_copy(s, s);
 
-        const uint32_t tile_a = ring + slot * SLOT_BYTES, tile_b = tile_a + A_BYTES;
+        uint32_t slot = 0, free_slot = STAGES - 1;
+        for (uint32_t tile_k = 0; tile_k < tiles_k; ++tile_k) {
+            ptx::cp_async_wait_group<STAGES - 2>();
+            __syncthreads();
+            start_copy(free_slot, tile_k + STAGES - 1);
+
+            const uint32_t tile_a = ring + slot * SLOT_BYTES, tile_b = tile_a + A_BYTES;
 #pragma unroll
-        for (uint32_t step = 0; step < STEPS_K; ++step) {
-            uint32_t a[FRAGMENTS_M][4], b[FRAGMENTS_N / 2][4];
-            A::load_a(a, tile_a, warp_row, step, lane);
-            B::load_b(b, tile_b, warp_col, step, lane);
+            for (uint32_t step = 0; step < STEPS_K; ++step) {
+                uint32_t a[FRAGMENTS_M][4], b[FRAGMENTS_N / 2][4];
+                A::load(a, tile_a, place_a, step);
+                B::load(b, tile_b, place_b, step);
 #pragma unroll
-            for (int i = 0; i < FRAGMENTS_M; ++i)
+                for (int i = 0; i < FRAGMENTS_M; ++i)
 #pragma unroll
-                for (int j = 0; j < FRAGMENTS_N; ++j)
-                    Kind::mma(acc[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
+                    for (int j = 0; j < FRAGMENTS_N; ++j)
+                        Kind::mma(acc[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
+            }
+            free_slot = slot;
+            slot = slot + 1 == STAGES ? 0 : slot + 1;
         }
-        free_slot = slot;
-        slot = slot + 1 == STAGES ? 0 : slot + 1;
-    }
+    };
+    // Two loops, so that the one which most products take holds nothing of the other.
+    if (p.a_unit == 16 && p.b_unit == 16)
+        multiply(gemm::Constant<true>{});
+    else
+        multiply(gemm::Constant<false>{});
 
     const uint32_t row0 = tile_row + warp_row, col0 = tile_col + warp_col;
     if (split_k > 1) {

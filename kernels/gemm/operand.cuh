@@ -20,6 +20,12 @@ namespace gemm {
 template <int ROWS, int TILE_K, int THREADS, bool K_ALONG>
 struct Operand;
 
+// `x`, which the compiler is to keep, not to work out again in every turn of a loop.
+__device__ __forceinline__ uint32_t held(uint32_t x) {
+    asm("" : "+r"(x));
+    return x;
+}
+
 template <int ROWS, int TILE_K, int THREADS>
 struct Operand<ROWS, TILE_K, THREADS, true> {
     using Places = tile::Swizzle<TILE_K>;
@@ -30,28 +36,29 @@ struct Operand<ROWS, TILE_K, THREADS, true> {
         : copy(matrix, ld, height, first, tid) {}
 
     // Bytes k..k + TILE_K of the operand's rows, those from k_end on as zeros.
+    template <bool ALIGNED>
     __device__ __forceinline__ void start(uint32_t tile, uint32_t k, uint32_t k_end, uint32_t unit) const {
-        copy.start(tile, k, k_end, unit);
+        copy.template start<ALIGNED>(tile, k, k_end, unit);
     }
 
-    // Fragments of A: 16 rows from `row` + 16 i on, at bytes 32 * step of K.
-    template <int N>
-    __device__ __forceinline__ static void load_a(uint32_t (&a)[N][4], uint32_t tile, uint32_t row, uint32_t step,
-                                                  uint32_t lane) {
+    // Where this lane's address for ldmatrix stands in a tile, for the first fragment of a warp whose rows begin at `row`
+    // (a multiple of 16). Fragments and steps are a constant away, or an exclusive or with one: a step moves to
+    // neighbouring chunks, and 2 * step + chunk is 2 * step ^ chunk.
+    __device__ __forceinline__ static uint32_t place_a(uint32_t row, uint32_t lane) {
         const tile::RowChunk at = tile::ldmatrix_a(lane);
-        const uint32_t chunk = tile + Places::offset(row + at.row, 2 * step + at.chunk);
-#pragma unroll
-        for (int i = 0; i < N; ++i) ptx::ldmatrix_x4(a[i], chunk + i * 16 * TILE_K);
+        return held(Places::offset(row + at.row, at.chunk));
+    }
+    __device__ __forceinline__ static uint32_t place_b(uint32_t row, uint32_t lane) {
+        const tile::RowChunk at = tile::ldmatrix_b(lane);
+        return held(Places::offset(row + at.row, at.chunk));
     }
 
-    // Fragments of B, two at a time: 16 rows from `row` + 16 j on.
+    // Fragments of A (16 rows each), or pairs of fragments of B, at bytes 32 * step of K.
     template <int N>
-    __device__ __forceinline__ static void load_b(uint32_t (&b)[N][4], uint32_t tile, uint32_t row, uint32_t step,
-                                                  uint32_t lane) {
-        const tile::RowChunk at = tile::ldmatrix_b(lane);
-        const uint32_t chunk = tile + Places::offset(row + at.row, 2 * step + at.chunk);
+    __device__ __forceinline__ static void load(uint32_t (&fragments)[N][4], uint32_t tile, uint32_t place, uint32_t step) {
+        const uint32_t first = tile + (place ^ 32 * step);
 #pragma unroll
-        for (int j = 0; j < N; ++j) ptx::ldmatrix_x4(b[j], chunk + j * 16 * TILE_K);
+        for (int i = 0; i < N; ++i) ptx::ldmatrix_x4(fragments[i], first + i * 16 * TILE_K);
     }
 };
 
@@ -65,31 +72,30 @@ struct Operand<ROWS, TILE_K, THREADS, false> {
     __device__ __forceinline__ Operand(const void* matrix, int64_t ld, uint32_t height, uint32_t first, uint32_t tid)
         : copy(matrix, ld, height * 2, first * 2, tid) {}
 
+    template <bool ALIGNED>
     __device__ __forceinline__ void start(uint32_t tile, uint32_t k, uint32_t k_end, uint32_t unit) const {
-        copy.start(tile, k / 2, k_end / 2, unit);
+        copy.template start<ALIGNED>(tile, k / 2, k_end / 2, unit);
     }
 
-    // Place of eight rows from `row` on at step `step` of K.
+    // Eight rows from `row` on at step `step` of K are a chunk; a fragment's 16 rows are two, and lie in one panel with the
+    // warp's other fragments.
     __device__ __forceinline__ static uint32_t place(uint32_t row, uint32_t step) {
         return row / 64 * Copy::PANEL_BYTES + Places::offset(step, row % 64 / 8);
     }
-
-    template <int N>
-    __device__ __forceinline__ static void load_a(uint32_t (&a)[N][4], uint32_t tile, uint32_t row, uint32_t step,
-                                                  uint32_t lane) {
+    __device__ __forceinline__ static uint32_t place_a(uint32_t row, uint32_t lane) {
         const tile::RowChunk at = tile::ldmatrix_a_trans(lane);
-#pragma unroll
-        for (int i = 0; i < N; ++i)
-            ptx::ldmatrix_x4_trans(a[i], tile + place(row + 16 * i + 8 * at.chunk, 16 * step + at.row));
+        return held(place(row + 8 * at.chunk, at.row));
+    }
+    __device__ __forceinline__ static uint32_t place_b(uint32_t row, uint32_t lane) {
+        const tile::RowChunk at = tile::ldmatrix_b_trans(lane);
+        return held(place(row + 8 * at.chunk, at.row));
     }
 
     template <int N>
-    __device__ __forceinline__ static void load_b(uint32_t (&b)[N][4], uint32_t tile, uint32_t row, uint32_t step,
-                                                  uint32_t lane) {
-        const tile::RowChunk at = tile::ldmatrix_b_trans(lane);
+    __device__ __forceinline__ static void load(uint32_t (&fragments)[N][4], uint32_t tile, uint32_t place, uint32_t step) {
 #pragma unroll
-        for (int j = 0; j < N; ++j)
-            ptx::ldmatrix_x4_trans(b[j], tile + place(row + 16 * j + 8 * at.chunk, 16 * step + at.row));
+        for (int i = 0; i < N; ++i)
+            ptx::ldmatrix_x4_trans(fragments[i], tile + (place ^ 32 * i) + step * 16 * 128);
     }
 };
 

@@ -48,6 +48,7 @@ pub(super) const GEMM_MMA: Params = Params {
 /// conversions to f16, which takes registers.
 const fn row(m: u32, n: u32, k: u32, stages: u32, warps: u32, target: Target) -> Row {
     let (min_blocks, max_registers) = match (m, target) {
+        (128, Target::Sm89) => (1, 168),
         (128, _) => (2, 128),
         (64, Target::Sm89) => (3, 168),
         (64, _) => (4, 128),

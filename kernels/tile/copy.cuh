@@ -9,12 +9,13 @@
 namespace tile {
 
 // Copies `bytes` (0..16) bytes to 16-byte aligned shared memory and writes zeros after them, where cp.async of 16 bytes
-// cannot. `unit` is the alignment of `from`: 4; or 2 or 1, where the thread reads the bytes itself and waits for them.
+// cannot. `unit` is the alignment of `from`: 4 or a multiple; or 2 or 1, where the thread reads the bytes itself and waits for them.
 __device__ __forceinline__ void copy_unaligned(uint32_t to, const int8_t* from, uint32_t bytes, uint32_t unit) {
 #pragma unroll 1
     for (uint32_t at = 0; at < 16; at += 4) {
         const uint32_t left = at < bytes ? min(bytes - at, 4u) : 0;
-        if (unit == 4) {
+        // An aligned operand comes here where the other one is not.
+        if (unit % 4 == 0) {
             ptx::cp_async_4(to + at, from + (left ? at : 0), left);
             continue;
         }
@@ -60,12 +61,13 @@ struct Copy {
 
     // Starts copying bytes k..k+ROW_BYTES of the tile's rows to `tile` (a shared address). Bytes from k_end on and
     // rows past the matrix become zero; nothing of them is read, and every address lies in the matrix. Matrix and ld are
-    // multiples of `unit`: 16, or as copy_unaligned says.
+    // multiples of 16 (ALIGNED), or of `unit`, as copy_unaligned says.
+    template <bool ALIGNED>
     __device__ __forceinline__ void start(uint32_t tile, uint32_t k, uint32_t k_end, uint32_t unit) const {
         const int32_t left = static_cast<int32_t>(k_end - k) - static_cast<int32_t>(first_byte);
         const uint32_t bytes = min(max(left, 0), 16);
         const uint32_t from = left > 0 ? k + first_byte : 0;
-        if (unit == 16) {
+        if constexpr (ALIGNED) {
 #pragma unroll
             for (int pass = 0; pass < PASSES; ++pass)
                 ptx::cp_async_16(tile + place + pass * ROWS_PER_PASS * ROW_BYTES, rows[pass] + from,
@@ -103,8 +105,9 @@ struct CopyDown {
     }
 
     // Starts copying rows k..k+STEPS to `tile`. Rows from k_end on and columns past the matrix become zero.
+    template <bool ALIGNED>
     __device__ __forceinline__ void start(uint32_t tile, uint32_t k, uint32_t k_end, uint32_t unit) const {
-        if (unit == 16) {
+        if constexpr (ALIGNED) {
 #pragma unroll
             for (int row = 0; row < STEPS; row += ROWS_PER_PASS)
 #pragma unroll
