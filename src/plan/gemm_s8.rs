@@ -3,25 +3,18 @@
 //! The sum is exact in s32, so every plan of a problem gives the same bits: a plan chooses speed only.
 //! Exact needs `K·128·128 < 2^31` (a code may be −128), that is K ≤ [`MAX_K`]; more is an error.
 
-mod tile;
-
 use std::fmt;
 use std::ops::Range;
 
+use super::tile::{self, Cut, Tile, Work};
 use super::{DeviceFacts, GRID_X_MAX, Geometry, Model, model};
 use crate::manifest::Entry;
 use crate::{Error, Result};
 
-pub(super) use tile::{Rates, Tile};
+pub use super::tile::{MAX_SPLIT, SCRATCH_ALIGN};
 
 /// Largest K whose s32 sum cannot leave its range: the greatest `K` with `K·128·128 < 2^31`.
 pub const MAX_K: usize = 131_071;
-
-/// Most slices that K is cut into.
-pub const MAX_SPLIT: u32 = 32;
-
-/// Alignment in bytes of the scratch buffer, and of the tickets inside it.
-pub const SCRATCH_ALIGN: usize = 256;
 
 /// What the product is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -124,11 +117,7 @@ impl fmt::Display for GemmS8Problem {
 pub struct GemmS8Plan {
     problem: GemmS8Problem,
     facts: DeviceFacts,
-    geometry: Option<Geometry>,
-    split_k: u32,
-    k_slice: u32,
-    tiles: u64,
-    tile_bytes: u32,
+    cut: Option<Cut>,
 }
 
 impl GemmS8Plan {
@@ -144,23 +133,32 @@ impl GemmS8Plan {
 
     /// The launch without its operands; `None` when the output is empty and nothing is launched.
     pub const fn geometry(&self) -> Option<&Geometry> {
-        self.geometry.as_ref()
+        match &self.cut {
+            Some(cut) => Some(&cut.geometry),
+            None => None,
+        }
     }
 
     /// Slices that K is cut into. Each block multiplies one slice of one tile, and the last block of a
     /// tile to finish adds the slices in their order.
     pub const fn split_k(&self) -> u32 {
-        self.split_k
+        match &self.cut {
+            Some(cut) => cut.split_k,
+            None => 1,
+        }
     }
 
     /// Length of a slice along K, a multiple of the tile's; the last slice may be shorter.
     pub const fn k_slice(&self) -> u32 {
-        self.k_slice
+        match &self.cut {
+            Some(cut) => cut.k_slice,
+            None => 0,
+        }
     }
 
     /// True when the operands are passed as TMA tensor maps.
     pub fn uses_tensor_maps(&self) -> bool {
-        self.geometry.is_some_and(|g| tile::uses_tensor_maps(g.entry.row()))
+        self.geometry().is_some_and(|g| tile::uses_tensor_maps(g.entry.row()))
     }
 
     /// Bytes of scratch that a run needs, at an address aligned to [`SCRATCH_ALIGN`].
@@ -170,38 +168,38 @@ impl GemmS8Plan {
 
     /// Bytes of the scratch that hold the partial sums, s32 `[tiles, split_k, TILE_M · TILE_N]`.
     pub const fn partials(&self) -> Range<usize> {
-        if self.split_k < 2 {
-            return 0..0;
+        match &self.cut {
+            Some(cut) => cut.partials(),
+            None => 0..0,
         }
-        0..self.tiles as usize * self.split_k as usize * self.tile_bytes as usize
     }
 
     /// Bytes of the scratch that hold one u32 ticket a tile. They must be zero before every launch, and
     /// are the only part of the scratch that must be cleared.
     pub const fn tickets(&self) -> Range<usize> {
-        if self.split_k < 2 {
-            return 0..0;
+        match &self.cut {
+            Some(cut) => cut.tickets(),
+            None => 0..0,
         }
-        let start = self.partials().end.next_multiple_of(SCRATCH_ALIGN);
-        start..start + self.tiles as usize * 4
     }
 }
 
 impl fmt::Display for GemmS8Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(g) = self.geometry else {
+        let Some(cut) = self.cut else {
             return write!(f, "{}: empty, nothing is launched", self.problem);
         };
+        let g = cut.geometry;
         let row = g.entry.row();
         write!(
             f,
             "{}: {}, {} tiles, K in {} slice{} of {}, {} blocks of {} threads, {} bytes shared, {} bytes scratch",
             self.problem,
             row.symbol,
-            self.tiles,
-            self.split_k,
-            if self.split_k == 1 { "" } else { "s" },
-            self.k_slice,
+            cut.tiles,
+            cut.split_k,
+            if cut.split_k == 1 { "" } else { "s" },
+            cut.k_slice,
             g.grid[0],
             row.threads,
             g.shared_bytes,
@@ -218,43 +216,12 @@ impl fmt::Display for GemmS8Plan {
 pub fn plan(problem: &GemmS8Problem, facts: &DeviceFacts) -> Result<GemmS8Plan> {
     let model = model(facts)?;
     problem.check()?;
+    let plan = |cut| GemmS8Plan { problem: *problem, facts: *facts, cut };
     if problem.is_empty() {
-        return Ok(GemmS8Plan {
-            problem: *problem,
-            facts: *facts,
-            geometry: None,
-            split_k: 1,
-            k_slice: 0,
-            tiles: 0,
-            tile_bytes: 0,
-        });
+        return Ok(plan(None));
     }
-    let mut best: Option<(u64, GemmS8Plan)> = None;
-    for tile in model.gemm_s8 {
-        let resident = tile.resident(facts);
-        if resident == 0 {
-            continue;
-        }
-        // Splitting K pays only while there are too few tiles to fill the device: into as many slices as put one
-        // block, or as many as fit, on every multiprocessor.
-        let (count, max) = (tile.count(problem).max(1), tile.max_split(problem.k));
-        let fill = |blocks: u64| if count >= blocks { 1 } else { (blocks / count).min(max.into()) as u32 };
-        let one = fill(facts.sm_count.into());
-        let all = fill(u64::from(facts.sm_count) * u64::from(resident));
-        let mut before = 0;
-        for split in [1, one, all] {
-            if split <= before {
-                continue;
-            }
-            before = split;
-            let Some(plan) = tile.plan(problem, facts, split) else { continue };
-            let cost = tile.cost(&plan, resident, model);
-            if best.is_none_or(|(least, _)| cost < least) {
-                best = Some((cost, plan));
-            }
-        }
-    }
-    best.map(|(_, plan)| plan).ok_or_else(|| {
+    let best = tile::best(model.gemm_s8, &work(problem), facts, model);
+    best.map(|(_, cut)| plan(Some(cut))).ok_or_else(|| {
         Error::Unsupported(format!(
             "no tile of gemm_s8 serves {problem} in at most {GRID_X_MAX} blocks on a device with {} bytes of shared memory a \
              block, {} registers and {} threads a multiprocessor",
@@ -279,8 +246,10 @@ pub fn candidates(problem: &GemmS8Problem, facts: &DeviceFacts) -> impl Iterator
     let model = model(&facts).ok().filter(|_| legal);
     model.into_iter().flat_map(move |m| tiles(m, &facts)).flat_map(move |tile| {
         // `split_k` of a plan is the number of slices in use, so a duplicate shows as a different number.
-        (1..=tile.max_split(problem.k))
-            .filter_map(move |split| tile.plan(&problem, &facts, split).filter(|p| p.split_k == split))
+        (1..=tile.max_split(problem.k)).filter_map(move |split| {
+            let cut = tile.cut(&work(&problem), &facts, split).filter(|cut| cut.split_k == split)?;
+            Some(GemmS8Plan { problem, facts, cut: Some(cut) })
+        })
     })
 }
 
@@ -292,20 +261,16 @@ pub fn candidates(problem: &GemmS8Problem, facts: &DeviceFacts) -> impl Iterator
 pub fn scratch_bound(max: &GemmS8Problem, facts: &DeviceFacts) -> Result<usize> {
     let model = model(facts)?;
     max.check()?;
-    let bound = tiles(model, facts).map(|tile| {
-        // `plan` splits only so far that all blocks are resident: split·tiles <= slots.
-        let splits = u128::from(tile.max_split(max.k));
-        if splits < 2 || max.is_empty() {
-            return 0;
-        }
-        let slots = u128::from(facts.sm_count) * u128::from(tile.resident(facts));
-        let tiles = u128::from(tile.count(max));
-        let partials = (splits * tiles).min(slots) * u128::from(tile.sum_bytes());
-        let tickets = 4 * tiles.min(slots / 2);
-        partials.next_multiple_of(SCRATCH_ALIGN as u128) + tickets
-    });
-    usize::try_from(bound.max().unwrap_or(0))
+    usize::try_from(tile::scratch_bound(model.gemm_s8, &work(max), facts))
         .map_err(|_| Error::Shape(format!("the scratch of {max} exceeds the address space")))
+}
+
+fn work(p: &GemmS8Problem) -> Work {
+    let out = p.out.size() as u32;
+    // A problem that was not checked yet may be anything.
+    let (m, n, k) = (p.m as u64, p.n as u64, p.k as u64);
+    let bytes = m.saturating_add(n).saturating_mul(k).saturating_add(m.saturating_mul(n).saturating_mul(out.into()));
+    Work { m: p.m, n: p.n, k: p.k, batch: 1, bytes, out }
 }
 
 /// The tiles of a model that fit a device.

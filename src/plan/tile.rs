@@ -1,8 +1,15 @@
-//! One tile shape of the int8 product: what fits, what it covers, what it costs.
+//! One tile shape of a product: what fits, what it covers, what it costs.
 
-use super::{GemmS8Plan, GemmS8Problem, MAX_SPLIT, SCRATCH_ALIGN};
+use std::ops::Range;
+
+use super::{DeviceFacts, GRID_X_MAX, Geometry, Model};
 use crate::manifest::{Entry, Field, ROWS, Row};
-use crate::plan::{DeviceFacts, GRID_X_MAX, Geometry, Model};
+
+/// Most slices that K is cut into.
+pub const MAX_SPLIT: u32 = 32;
+
+/// Alignment in bytes of the scratch buffer, and of the tickets inside it.
+pub const SCRATCH_ALIGN: usize = 256;
 
 /// Cycles that a split costs beside its traffic: clearing the tickets and waiting for the last slice.
 const SPLIT_OVERHEAD: u64 = 4000;
@@ -10,10 +17,57 @@ const SPLIT_OVERHEAD: u64 = 4000;
 /// What one multiprocessor does in a cycle.
 #[derive(Clone, Copy)]
 pub(in crate::plan) struct Rates {
-    /// Multiply-accumulates of int8.
-    pub s8: u32,
+    /// Multiply-accumulates of the element.
+    pub macs: u32,
+    /// Bytes of one element.
+    pub element: u32,
     /// Bytes that come from L2, or go there.
     pub l2: u32,
+}
+
+/// What the cost of a plan depends on.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::plan) struct Work {
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    pub batch: usize,
+    /// Bytes of the operands and the output, each counted once.
+    pub bytes: u64,
+    /// Bytes of one element of the output.
+    pub out: u32,
+}
+
+/// A problem cut into tiles and slices of K.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::plan) struct Cut {
+    pub geometry: Geometry,
+    pub split_k: u32,
+    /// Elements of K in a slice.
+    pub k_slice: u32,
+    /// Tiles, of all matrices of a batch.
+    pub tiles: u64,
+    /// Bytes of the sums of one tile.
+    pub tile_bytes: u32,
+}
+
+impl Cut {
+    /// Bytes of the scratch that hold the partial sums.
+    pub const fn partials(&self) -> Range<usize> {
+        if self.split_k < 2 {
+            return 0..0;
+        }
+        0..self.tiles as usize * self.split_k as usize * self.tile_bytes as usize
+    }
+
+    /// Bytes of the scratch that hold one u32 ticket a tile.
+    pub const fn tickets(&self) -> Range<usize> {
+        if self.split_k < 2 {
+            return 0..0;
+        }
+        let start = self.partials().end.next_multiple_of(SCRATCH_ALIGN);
+        start..start + self.tiles as usize * 4
+    }
 }
 
 /// The constants of a manifest row, and what follows from them and the rates of an architecture.
@@ -48,8 +102,8 @@ impl Tile {
             k,
             stages: constant(row, "STAGES"),
             tensor_maps: uses_tensor_maps(row),
-            math: m * n * k / rates.s8,
-            load: (m + n) * k / rates.l2,
+            math: m * n * k / rates.macs,
+            load: (m + n) * k * rates.element / rates.l2,
             sums: m * n * 4 / rates.l2,
         }
     }
@@ -59,9 +113,9 @@ impl Tile {
         facts.resident_blocks(self.row, self.row.shared_bytes)
     }
 
-    /// Tiles that cover the output. M and N fit an i32.
-    pub fn count(&self, p: &GemmS8Problem) -> u64 {
-        u64::from((p.m as u32).div_ceil(self.m)) * u64::from((p.n as u32).div_ceil(self.n))
+    /// Tiles that cover one output. M and N fit an i32.
+    pub fn count(&self, m: usize, n: usize) -> u64 {
+        u64::from((m as u32).div_ceil(self.m)) * u64::from((n as u32).div_ceil(self.n))
     }
 
     /// Bytes of the s32 sums of one tile.
@@ -74,16 +128,21 @@ impl Tile {
         if self.tensor_maps { 1 } else { (k as u32).div_ceil(self.k).clamp(1, MAX_SPLIT) }
     }
 
-    /// The plan with K in at most `split` slices of whole tiles, if it is legal.
-    pub fn plan(&self, p: &GemmS8Problem, facts: &DeviceFacts, split: u32) -> Option<GemmS8Plan> {
+    /// The problem with K in at most `split` slices of whole tiles, if that is legal.
+    pub fn cut(&self, work: &Work, facts: &DeviceFacts, split: u32) -> Option<Cut> {
+        let steps = (work.k as u32).div_ceil(self.k).max(1);
+        self.cut_at(work, facts, steps.div_ceil(split))
+    }
+
+    /// The same with slices of so many whole tiles.
+    pub fn cut_at(&self, work: &Work, facts: &DeviceFacts, steps_a_slice: u32) -> Option<Cut> {
         // A tensor map has no empty dimension (CUDA driver API, cuTensorMapEncodeTiled).
-        if self.tensor_maps && p.k == 0 {
+        if self.tensor_maps && work.k == 0 {
             return None;
         }
-        let steps = (p.k as u32).div_ceil(self.k).max(1);
-        let steps_a_slice = steps.div_ceil(split);
+        let steps = (work.k as u32).div_ceil(self.k).max(1);
         let split_k = steps.div_ceil(steps_a_slice);
-        let tiles = self.count(p);
+        let tiles = self.count(work.m, work.n).checked_mul(work.batch as u64)?;
         let blocks = tiles.checked_mul(split_k.into()).filter(|&b| b <= GRID_X_MAX)?;
         // A kernel fed by tensor maps walks the tiles with as many blocks as are resident at once.
         let resident = u64::from(facts.sm_count) * u64::from(self.resident(facts));
@@ -93,15 +152,13 @@ impl Tile {
             let partials = u128::from(blocks) * u128::from(self.sum_bytes());
             isize::try_from(partials + SCRATCH_ALIGN as u128 + 4 * u128::from(tiles)).ok()?;
         }
-        Some(GemmS8Plan {
-            problem: *p,
-            facts: *facts,
-            geometry: Some(Geometry {
+        Some(Cut {
+            geometry: Geometry {
                 entry: self.entry,
                 grid: [grid as u32, 1, 1],
                 cluster: [1; 3],
                 shared_bytes: self.row.shared_bytes,
-            }),
+            },
             split_k,
             k_slice: steps_a_slice * self.k,
             tiles,
@@ -109,24 +166,23 @@ impl Tile {
         })
     }
 
-    /// Estimated cycles of a plan of this tile: the slower of what the multiprocessors need and what the device
-    /// memory needs, and what a split costs on top. A grid has at most 2^31 blocks and K at most 2^12 steps, so
+    /// Estimated cycles of a problem cut so: the slower of what the multiprocessors need and what the device
+    /// memory needs, and what a split costs on top. A grid has at most 2^31 blocks and K at most 2^26 steps, so
     /// that nothing here overflows.
-    pub fn cost(&self, plan: &GemmS8Plan, resident: u32, model: &Model) -> u64 {
-        let (p, split) = (&plan.problem, plan.split_k);
-        let sms = plan.facts.sm_count.max(1);
-        let rounds = (plan.tiles * u64::from(split)).div_ceil(u64::from(sms)) as u32;
+    pub fn cost(&self, work: &Work, cut: &Cut, facts: &DeviceFacts, resident: u32, model: &Model) -> u64 {
+        let split = cut.split_k;
+        let sms = facts.sm_count.max(1);
+        let rounds = (cut.tiles * u64::from(split)).div_ceil(u64::from(sms)) as u32;
         // A step waits for its bytes: at L2's rate, or for a full latency shared by all stages in flight.
         let in_flight = rounds.min(resident) * (self.stages - 1).max(1);
         let load = self.load.max(model.latency / in_flight.max(1));
-        let steps = plan.k_slice / self.k;
-        let store = self.sums * p.out.size() as u32 / 4;
+        let steps = cut.k_slice / self.k;
+        let store = self.sums * work.out / 4;
         let block = u64::from(steps) * u64::from(self.math.max(load)) + u64::from(store);
         let fill = u64::from(rounds.div_ceil(resident.max(1))) * u64::from(2 * model.latency);
         let compute = u64::from(rounds) * block + fill;
 
-        let bytes = (p.m as u64 + p.n as u64) * p.k as u64 + p.m as u64 * p.n as u64 * p.out.size() as u64;
-        let memory = bytes / (u64::from(model.dram_bytes_per_cycle) * u64::from(sms));
+        let memory = work.bytes / (u64::from(model.dram_bytes_per_cycle) * u64::from(sms));
 
         // Every slice writes its partial sums; the last block of a tile reads all of them.
         let reduce = match split {
@@ -138,8 +194,56 @@ impl Tile {
     }
 }
 
+/// Of some tiles the one, and the cut, of least estimated cycles; None where no tile serves.
+pub(in crate::plan) fn best(tiles: &[Tile], work: &Work, facts: &DeviceFacts, model: &Model) -> Option<(u64, Cut)> {
+    let mut best: Option<(u64, Cut)> = None;
+    for tile in tiles {
+        let resident = tile.resident(facts);
+        if resident == 0 {
+            continue;
+        }
+        // Splitting K pays only while there are too few tiles to fill the device: into as many slices as put one
+        // block, or as many as fit, on every multiprocessor.
+        let count = tile.count(work.m, work.n).saturating_mul(work.batch as u64).max(1);
+        let max = tile.max_split(work.k);
+        let fill = |blocks: u64| if count >= blocks { 1 } else { (blocks / count).min(max.into()) as u32 };
+        let one = fill(facts.sm_count.into());
+        let all = fill(u64::from(facts.sm_count) * u64::from(resident));
+        let mut before = 0;
+        for split in [1, one, all] {
+            if split <= before {
+                continue;
+            }
+            before = split;
+            let Some(cut) = tile.cut(work, facts, split) else { continue };
+            let cost = tile.cost(work, &cut, facts, resident, model);
+            if best.is_none_or(|(least, _)| cost < least) {
+                best = Some((cost, cut));
+            }
+        }
+    }
+    best
+}
+
+/// Scratch bytes that cover what [`best`] makes of every problem of at most these dimensions.
+pub(in crate::plan) fn scratch_bound(tiles: &[Tile], max: &Work, facts: &DeviceFacts) -> u128 {
+    let bound = tiles.iter().filter(|tile| tile.resident(facts) > 0).map(|tile| {
+        // Only so many slices that all blocks are resident: split * tiles <= slots.
+        let splits = u128::from(tile.max_split(max.k));
+        let count = u128::from(tile.count(max.m, max.n)) * max.batch as u128;
+        if splits < 2 || count == 0 {
+            return 0;
+        }
+        let slots = u128::from(facts.sm_count) * u128::from(tile.resident(facts));
+        let partials = (splits * count).min(slots) * u128::from(tile.sum_bytes());
+        let tickets = 4 * count.min(slots / 2);
+        partials.next_multiple_of(SCRATCH_ALIGN as u128) + tickets
+    });
+    bound.max().unwrap_or(0)
+}
+
 /// True when the kernel of this row takes its operands as tensor maps.
-pub(super) const fn uses_tensor_maps(row: &Row) -> bool {
+pub(in crate::plan) const fn uses_tensor_maps(row: &Row) -> bool {
     // Tensor maps stand first in a parameter block.
     matches!(row.params.fields, [(_, Field::TensorMap, _), ..])
 }
@@ -163,7 +267,7 @@ const fn constant(row: &Row, name: &str) -> u32 {
         }
         i += 1;
     }
-    panic!("a row of the int8 product names its tile")
+    panic!("a row of a product names its tile")
 }
 
 const fn equal(a: &[u8], b: &[u8]) -> bool {
