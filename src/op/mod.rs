@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`Linear`] | a linear layer with int8 weights on one device: `x` in f32, f16 or bf16 to `x · Wᵀ + bias` |
 //! | [`QuantizeRows`] | rows of floats to int8 codes and a scale a row |
+//! | [`Gemm`] | dense products of int8, f16, bf16 and 8-bit floats, with scales, zero points, α, β, bias and batches |
 //! | [`GemmS8`] | the int8 product itself, exact in s32 or scaled to f32, f16 or bf16 |
 //!
 //! Every door has the same three handles. `plan` is pure and free of allocation; `launches` checks the
@@ -13,6 +14,7 @@
 
 mod check;
 mod element;
+mod gemm;
 mod gemm_s8;
 mod linear;
 mod mma;
@@ -20,6 +22,7 @@ mod probe;
 mod quantize_rows;
 
 pub use element::{InputElement, OutputElement};
+pub use gemm::{Addend, Gemm, GemmArgs, GemmElement, Strided, StridedMut};
 pub use gemm_s8::{GemmS8, GemmS8Args};
 pub use linear::{Linear, LinearArgs};
 pub use probe::{Golden, Probe, ProbeOutput, run_probes};

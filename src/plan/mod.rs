@@ -3,16 +3,20 @@
 //! Plans are pure values: no device, no memory, no symbols. They print, they compare, and equal inputs give
 //! equal plans. Making one allocates nothing, so that a runtime may plan on every call.
 //!
-//! One file per architecture (`sm80`, `sm90`) holds what differs between machines: the kernels to
+//! One file per architecture (`sm80`, `sm89`, `sm90`) holds what differs between machines: the kernels to
 //! choose from and the rates of a simple cost model. One file per operation holds its problem, its plan
 //! and the rules that every plan keeps.
 
+pub mod gemm;
 pub mod gemm_s8;
 pub mod linear;
+mod mma;
 pub mod probe;
 pub mod quantize_rows;
 mod sm80;
+mod sm89;
 mod sm90;
+mod tile;
 
 use crate::manifest::{Entry, Row};
 use crate::{Error, Result};
@@ -60,7 +64,9 @@ pub const GRID_X_MAX: u64 = i32::MAX as u64;
 #[derive(Debug)]
 struct Model {
     /// The tiles of the int8 product, in the order of preference between equals.
-    gemm_s8: &'static [gemm_s8::Tile],
+    gemm_s8: &'static [tile::Tile],
+    /// The tiles of every pair of operands by `mma`, in the order of preference between equals.
+    gemm: &'static [gemm::Tiles],
     /// Bytes that the device memory gives each multiprocessor in a cycle, all of them reading.
     dram_bytes_per_cycle: u32,
     /// Cycles from asking the device memory for a line to having it.
@@ -75,6 +81,7 @@ fn model(facts: &DeviceFacts) -> Result<&'static Model> {
             facts.capability / 10,
             facts.capability % 10
         ))),
+        89 | 120.. => Ok(&sm89::MODEL),
         90 => Ok(&sm90::MODEL),
         _ => Ok(&sm80::MODEL),
     }

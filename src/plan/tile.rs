@@ -118,7 +118,12 @@ impl Tile {
         u64::from((m as u32).div_ceil(self.m)) * u64::from((n as u32).div_ceil(self.n))
     }
 
-    /// Bytes of the s32 sums of one tile.
+    /// Elements of K in one step.
+    pub fn k(&self) -> u32 {
+        self.k
+    }
+
+    /// Bytes of the sums of one tile.
     pub fn sum_bytes(&self) -> u32 {
         self.m * self.n * 4
     }

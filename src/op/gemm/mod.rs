@@ -1,0 +1,161 @@
+//! Dense products on the device: every element, scale and direction that the kernels know.
+
+mod args;
+
+use super::mma::{self, Mma, Side};
+use super::{OutputElement, Step, check};
+use crate::device::{Device, Launch, Region, Stream};
+use crate::format::DType;
+use crate::plan::gemm::{self as plan, GemmPlan, GemmProblem, MAX_K_WITH_ZEROS, Operand, SCRATCH_ALIGN};
+use crate::plan::gemm_s8::Output;
+use crate::{Error, Result};
+
+pub use args::{Addend, GemmArgs, GemmElement, Strided, StridedMut};
+
+/// `d[m, n] = α · (Σ_k a[m, k] · b[n, k]) · scale_row[m] · scale_col[n] + β · c[m, n] + bias[n]`, alone or in batches.
+///
+/// The sum is exact in s32 for int8 operands, where `a[m, k]` may have a zero point: `Σ_k (a[m, k] − zero_row[m]) · b[n, k]`.
+/// For floats it is made in f32 by the tensor cores, mma after mma from the first K to the last; the same plan gives the
+/// same bits, and [`GemmProblem::batch_invariant`] the same bits for every M. What follows the sum is rounded step by step
+/// as [`reference::exact::gemm`](crate::reference::exact::gemm) does.
+///
+/// Operands may start and be strided at any multiple of their element: where both allow copies of 16 bytes, those are made.
+#[derive(Clone, Debug)]
+pub struct Gemm {
+    device: Device,
+    a: Operand,
+    b: Operand,
+}
+
+impl Gemm {
+    /// The products of two kinds of operands on one device; loads every kernel that a plan for them may name.
+    ///
+    /// # Errors
+    /// No kernel serves the operands or the device, or a module cannot be loaded.
+    pub fn new(device: &Device, a: Operand, b: Operand) -> Result<Gemm> {
+        for entry in plan::entries(a, b, device.facts())? {
+            device.load(entry)?;
+        }
+        Ok(Gemm { device: device.clone(), a, b })
+    }
+
+    /// The device that it runs on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The plan of least estimated time.
+    ///
+    /// # Errors
+    /// As [`plan::plan`]; operands that are not this operation's.
+    pub fn plan(&self, problem: &GemmProblem) -> Result<GemmPlan> {
+        self.serves(problem)?;
+        plan::plan(problem, self.device.facts())
+    }
+
+    /// Scratch bytes that cover every problem of at most these dimensions.
+    ///
+    /// # Errors
+    /// As [`plan::scratch_bound`]; operands that are not this operation's.
+    pub fn scratch_bound(&self, max: &GemmProblem) -> Result<usize> {
+        self.serves(max)?;
+        plan::scratch_bound(max, self.device.facts())
+    }
+
+    fn serves(&self, problem: &GemmProblem) -> Result<()> {
+        if (problem.a, problem.b) == (self.a, self.b) {
+            return Ok(());
+        }
+        let name = |a: &Operand, b: &Operand| {
+            let way = |o: &Operand| if o.k_down { " with K down the rows" } else { "" };
+            format!("{}{} by {}{}", a.dtype, way(a), b.dtype, way(b))
+        };
+        let (have, want) = (name(&problem.a, &problem.b), name(&self.a, &self.b));
+        Err(Error::Unsupported(format!("the problem multiplies {have}, but the operation was made for {want}")))
+    }
+
+    /// Does the planned work on a stream. Allocates nothing and does not wait.
+    ///
+    /// # Errors
+    /// As [`launches`](Self::launches); a stream of another device; an error of the device.
+    pub fn run<A: GemmElement, B: GemmElement, O: OutputElement>(
+        &self,
+        plan: &GemmPlan,
+        stream: &Stream,
+        args: GemmArgs<'_, A, B, O>,
+    ) -> Result<()> {
+        check::same_device(&self.device, "the stream", stream.device())?;
+        self.launches(plan, args, |step| step.submit(stream))
+    }
+
+    /// Checks the arguments and gives the steps of a run, in order, to `each`; stops at its first error.
+    ///
+    /// # Errors
+    /// Types, shapes or a device that are not the plan's; views too short for their strides; matrices of d that overlap;
+    /// scales, a bias or an addend of an s32 output; scales of another length than one, M (or N), or a batch of those; a
+    /// beta without c; zero points of other operands than int8, without column sums, of another form than `scale_row`, or
+    /// with a K beyond [`MAX_K_WITH_ZEROS`]; too little or misaligned scratch; an output or scratch that overlaps
+    /// another operand.
+    pub fn launches<'a, A: GemmElement, B: GemmElement, O: OutputElement>(
+        &self,
+        plan: &GemmPlan,
+        args: GemmArgs<'a, A, B, O>,
+        mut each: impl FnMut(Step<'_>) -> Result<()>,
+    ) -> Result<()> {
+        check::plan_facts(plan.facts(), &self.device)?;
+        let problem = *plan.problem();
+        self.serves(&problem)?;
+        let args = args.checked(&self.device, &problem, plan.scratch_bytes())?;
+        let Some(&geometry) = plan.geometry() else { return Ok(()) };
+
+        let mut scratch = None;
+        if let Some(given) = args.scratch.filter(|_| plan.split_k() > 1) {
+            let (partials, tickets) = given.slice(..plan.tickets().end)?.split_at(plan.tickets().start)?;
+            let mut tickets = tickets.cast::<u32>()?;
+            each(Step::Clear(tickets.reborrow()))?;
+            scratch = Some((partials, tickets));
+        }
+        // The plan checked that the dimensions fit an i32, and that the bytes of K do.
+        let size = problem.a.dtype.size() as u32;
+        let mut launch = Launch::new(geometry);
+        let mma = Mma {
+            a: side(args.a),
+            b: side(args.b),
+            c: match args.c {
+                _ if args.beta == 0.0 => mma::Addend::None,
+                Addend::None => mma::Addend::None,
+                Addend::Matrix(c) => mma::Addend::Of(c.view, c.ld as i64, c.stride as i64),
+                Addend::Output => mma::Addend::Output,
+            },
+            ldd: args.d.ld as i64,
+            batch_d: args.d.stride as i64,
+            d: args.d.view,
+            scale_row: args.scale_row,
+            scale_col: args.scale_col,
+            bias: args.bias,
+            zero_row: args.zero_row,
+            column_sums: args.column_sums,
+            scratch,
+            mn: [problem.m as u32, problem.n as u32],
+            k: [problem.k as u32 * size, plan.split_k(), plan.k_slice() * size],
+            d_type: problem.out.code(),
+            alpha: args.alpha,
+            beta: args.beta,
+        };
+        mma.encode(&mut launch);
+        each(Step::Launch(launch.finish()?))
+    }
+}
+
+/// An operand in bytes, and the greatest alignment that every row of it has.
+fn side<T: GemmElement>(operand: Strided<'_, T>) -> Side<'_, T> {
+    let size = size_of::<T>();
+    let (ld, batch) = ((operand.ld * size) as i64, (operand.stride * size) as i64);
+    let bits = operand.view.span().address | ld as u64 | batch as u64;
+    let unit = match bits.trailing_zeros() {
+        4.. => 16,
+        2.. => 4,
+        _ => size as u32,
+    };
+    Side { view: operand.view, ld, batch, unit }
+}
