@@ -3,7 +3,7 @@
 //! Plans are pure values: no device, no memory, no symbols. They print, they compare, and equal inputs give
 //! equal plans. Making one allocates nothing, so that a runtime may plan on every call.
 //!
-//! One file per architecture (`sm80`, `sm89`, `sm90`) holds what differs between machines: the kernels to
+//! One file per architecture (`sm80`, `sm89`, `sm90`, `sm100`) holds what differs between machines: the kernels to
 //! choose from and the rates of a simple cost model. One file per operation holds its problem, its plan
 //! and the rules that every plan keeps.
 
@@ -13,6 +13,7 @@ pub mod linear;
 mod mma;
 pub mod probe;
 pub mod quantize_rows;
+mod sm100;
 mod sm80;
 mod sm89;
 mod sm90;
@@ -83,6 +84,7 @@ fn model(facts: &DeviceFacts) -> Result<&'static Model> {
         ))),
         89 | 120.. => Ok(&sm89::MODEL),
         90 => Ok(&sm90::MODEL),
+        100..120 => Ok(&sm100::MODEL),
         _ => Ok(&sm80::MODEL),
     }
 }

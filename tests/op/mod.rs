@@ -4,6 +4,8 @@
 mod allocation;
 mod case;
 mod checked;
+mod gemm;
+mod gemm_refusals;
 mod gemm_s8;
 mod linear;
 mod quantize_rows;

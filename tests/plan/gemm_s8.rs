@@ -86,7 +86,7 @@ fn golden_decisions() {
         ("compute bound, square", SM86, [4096, 4096, 4096], Large, 1),
         ("few tiles, long K", SM86, [1, 1024, 8192], Small, 5),
         ("compute bound, square", SM89, [4096, 4096, 4096], Large, 1),
-        ("few tiles, long K", SM89, [1, 1024, 8192], Small, 8),
+        ("sixteen multiprocessors fill the narrow memory of Ada", SM89, [1, 1024, 8192], Small, 1),
         ("Hopper, compute bound", SM90, [4096, 4096, 4096], Wgmma, 1),
         ("Hopper, compute bound", SM90, [8192, 8192, 8192], Wgmma, 1),
         ("Hopper, one row", SM90, [1, 8192, 8192], Small, 1),

@@ -1,5 +1,6 @@
 //! Plans: golden decisions, budgets, coverage, scratch.
 
+mod gemm;
 mod gemm_s8;
 mod linear;
 mod quantize_rows;
