@@ -35,6 +35,7 @@ const USAGE: &str = "usage: mutants [options]
   --only TEXT      only mutants whose `kernel/id` or kind holds this; may be given several times
   --since REVISION only mutants of kernels that differ from this git revision, and those of --tenth
   --tenth N        every tenth mutant, from the N-th on; N counts round
+  --most N         at most so many of a changed kernel, others with every --tenth
   --all            run every test for each mutant, and name all that notice it
   --jobs N         trials at once (default: one a core)
   --limit SECONDS  start no trial after this time; those left are counted
@@ -84,6 +85,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
         let number = |text: String| text.parse::<usize>().map_err(|_| format!("{name} {text}: not a number"));
         match name.as_str() {
             "--list" => options.list = true,
+            "--most" => options.selection.most = Some(number(value()?)?),
             "--all" => options.all = true,
             "--keep" => options.keep = true,
             "--only" => options.selection.only.push(value()?),
@@ -169,7 +171,7 @@ fn plain(bench: &Bench, table: &Table, all: bool) -> Result<Plain, String> {
     }
     let (folder, ptx) = bench.compile(&table.kernel, &table.source, None)?;
     let (tests, counters) = (bench.named(&table.tests), bench.named(&table.counters));
-    match bench.test(&folder, &[&tests[..], &counters[..]].concat())? {
+    match bench.test(&folder, &table.source, &[&tests[..], &counters[..]].concat())? {
         Run::Passed => {}
         Run::Failed(failed) => return Err(format!("{} fails without any mutant: {failed:?}", table.kernel)),
     }

@@ -18,6 +18,8 @@ pub struct Selection {
     pub since: Option<String>,
     /// Which tenth.
     pub tenth: Option<usize>,
+    /// How many of a changed kernel at most; which ones moves on with `tenth`.
+    pub most: Option<usize>,
 }
 
 impl Selection {
@@ -43,7 +45,8 @@ impl Selection {
             if !fits(table, mutant) {
                 continue;
             }
-            if !partial || changed.contains(&table.kernel.as_str()) {
+            let (place, of) = place(table, mutant);
+            if !partial || changed.contains(&table.kernel.as_str()) && self.turn(place, of) {
                 first.push((table, mutant));
             } else if self.tenth.is_some_and(|tenth| index % 10 == tenth % 10) {
                 rest.push((table, mutant));
@@ -52,6 +55,19 @@ impl Selection {
         first.append(&mut rest);
         Ok(first)
     }
+
+    /// Whether it is the turn of mutant `place` of a changed kernel that has `of`.
+    fn turn(&self, place: usize, of: usize) -> bool {
+        let Some(most) = self.most.filter(|&most| most < of) else { return true };
+        let first = self.tenth.unwrap_or(0) % of * (most % of) % of;
+        (place + of - first) % of < most
+    }
+}
+
+/// Which mutant of its table it is, and of how many.
+fn place(table: &Table, mutant: &Mutant) -> (usize, usize) {
+    let at = table.mutants.iter().position(|of| of.id == mutant.id);
+    (at.unwrap_or(0), table.mutants.len())
 }
 
 /// The kernels whose sources or whose table are not what they were at a revision.

@@ -90,13 +90,17 @@ impl Bench {
         Ok((out, built.into_iter().map(|built| built.ptx).collect()))
     }
 
-    /// Runs tests by their full names on the PTX of a folder.
-    pub fn test(&self, ptx: &Path, tests: &[String]) -> Result<Run, String> {
+    /// Runs tests by their full names on the PTX of a folder, of which `source` is what is tested.
+    pub fn test(&self, ptx: &Path, source: &str, tests: &[String]) -> Result<Run, String> {
         let path = ptx.join("tests.log");
         let log = File::create(&path).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
         let mut command = Command::new(&self.program);
         command.args(["--exact", "--test-threads=1"]).args(tests).current_dir(&self.repository);
-        command.env("HALFBYTE_TEST_PTX", ptx).env("RUST_BACKTRACE", "0").stdin(Stdio::null());
+        command
+            .env("HALFBYTE_TEST_PTX", ptx)
+            .env("HALFBYTE_TEST_SOURCE", source)
+            .env("RUST_BACKTRACE", "0")
+            .stdin(Stdio::null());
         let both = log.try_clone().map_err(|e| format!("cannot write {}: {e}", path.display()))?;
         let mut child = command
             .stdout(log)
@@ -146,7 +150,7 @@ impl Bench {
                 return Err("it compiles to the same instructions as the kernel itself".to_owned());
             }
             for tests in lists {
-                if let Run::Failed(failed) = self.test(&folder, tests)? {
+                if let Run::Failed(failed) = self.test(&folder, source, tests)? {
                     return Ok(Outcome::Caught(failed));
                 }
             }

@@ -81,7 +81,8 @@ fn quantizing_rows_is_clean() {
 /// Ragged edges, every way in which operands come, slices that are fewer steps than the ring has, and a batch.
 #[test]
 fn every_product_by_mma_is_clean() {
-    use super::gemm_mma::{Addend, Case, Scale, entries, floor};
+    use super::gemm_mma::{Addend, Case, Scale};
+    use super::mma_entries::{entries, floor, of_every_entry};
     let mut cases = 0;
     for order in ORDERS {
         let benches = [Arch::Sm80, Arch::Sm89].map(|arch| (arch, bench(arch, order)));
@@ -102,7 +103,7 @@ fn every_product_by_mma_is_clean() {
             }
         }
     }
-    assert_eq!(cases, 3 * 33 * 3);
+    assert_eq!(cases, of_every_entry(3 * 3));
 }
 
 #[test]
@@ -118,7 +119,7 @@ fn zero_points_are_clean() {
 #[test]
 fn every_entry_has_its_checked_run() {
     let mut entries: Vec<Entry> = [&MMA[..], &[WGMMA]].concat();
-    entries.extend(super::gemm_mma::entries().map(|row| row.entry));
+    entries.extend(super::mma_entries::entries().map(|row| row.entry));
     entries.extend([Entry::QuantizeRowsF32, Entry::QuantizeRowsF16, Entry::QuantizeRowsBf16]);
     for row in ROWS {
         assert!(row.source.starts_with("probe/") || entries.contains(&row.entry), "{} has none", row.symbol);

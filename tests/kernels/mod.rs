@@ -3,8 +3,10 @@
 
 mod budget;
 mod checked;
+mod gemm_float;
 mod gemm_mma;
 mod gemm_s8;
+mod mma_entries;
 mod quantize_rows;
 mod traffic;
 
