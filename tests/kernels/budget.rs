@@ -10,11 +10,13 @@ use half::{bf16, f16};
 use halfbyte::device::Device;
 use halfbyte::emulator::{Arch, Count, Counters, MachineOptions, Module};
 use halfbyte::kernels;
+use halfbyte::manifest::{Entry, ROWS};
 use halfbyte::op::{Linear, LinearArgs};
 
 use super::Bench;
 use super::gemm_s8::{Case, MMA, Out, WGMMA};
 use super::quantize_rows;
+use super::{gemm_mma, mma_entries};
 
 /// How to write the file.
 const UPDATE: &str = "HALFBYTE_UPDATE_BUDGETS=1 cargo test --release --test halfbyte every_kernel_keeps_its_budget";
@@ -152,6 +154,28 @@ fn products() -> Vec<(String, Arch, Case)> {
     all
 }
 
+/// Products of floats: every tile of f16, those with K down the rows, one of fp8, and operands that only threads can copy.
+/// The other floats cost the same (`mma_traffic.rs`).
+fn floats(all: &mut BTreeMap<String, Budget>) {
+    let benches = [Arch::Sm80, Arch::Sm89].map(|arch| (arch, Bench::new(arch)));
+    let mut add = |case: gemm_mma::Case, what: &str| {
+        let row = case.entry.row();
+        let (arch, bench) = benches.iter().find(|(arch, _)| *arch == mma_entries::floor(row)).unwrap();
+        let (m, n, k) = case.shape;
+        let budget = Budget::of(&case.check(bench, true));
+        all.insert(format!("{} on {arch}: M={m} N={n} K={k} {what}", row.symbol), budget);
+    };
+    let of_f16 = ROWS.iter().filter(|row| row.symbol.starts_with("gemm_f16_mma")).map(|row| row.entry);
+    for entry in of_f16.chain([Entry::GemmE4m3E4m3Mma64x64x64]) {
+        let whole = gemm_mma::Case::new(entry, (256, 256, 512));
+        let each = [gemm_mma::Scale::Each; 2];
+        add(gemm_mma::Case { out: 1, bias: true, scales: each, ..whole }, "f16 with a bias");
+        add(gemm_mma::Case { pad: 1, scales: each, ..gemm_mma::Case::new(entry, (37, 131, 350)) }, "f32, odd rows");
+    }
+    let odd = gemm_mma::Case { units: [4, 1], ..gemm_mma::Case::new(Entry::GemmF16Mma64x64x32, (37, 131, 350)) };
+    add(odd, "f32, a at a multiple of 4, b of 2");
+}
+
 /// Rows of a type, kept on chip or read twice, side by side or an odd number of elements apart.
 fn quantized<T: quantize_rows::Element>(bench: &Bench, all: &mut BTreeMap<String, Budget>) {
     for (cached, pad) in [(true, 0), (false, 0), (true, 3)] {
@@ -208,6 +232,7 @@ fn measured() -> BTreeMap<String, Budget> {
         }
         all.insert(name, budget);
     }
+    floats(&mut all);
     quantized::<f32>(on(Arch::Sm80), &mut all);
     quantized::<f16>(on(Arch::Sm80), &mut all);
     quantized::<bf16>(on(Arch::Sm80), &mut all);
@@ -219,7 +244,7 @@ fn measured() -> BTreeMap<String, Budget> {
 #[test]
 fn every_kernel_keeps_its_budget() {
     let now = measured();
-    assert_eq!(now.len(), 4 * 3 + 3 * 3 + 2 * 4);
+    assert_eq!(now.len(), 4 * 3 + (1 + 3 + 6) * 2 + 1 + 3 * 3 + 2 * 4);
     if std::env::var_os("HALFBYTE_UPDATE_BUDGETS").is_some() {
         fs::write(file(), render(&now)).unwrap();
     }
@@ -309,18 +334,17 @@ const MOVED: &str = "nvcc writes the addresses of tiles in another way now: plan
 #[test]
 fn tiles_without_their_swizzle_are_over_budget() {
     let text = mutant(|entry| {
-        // Chunk ^ (row / 2 % 4): the chunk alone, where the copies write and where ldmatrix reads a and b.
-        let by = |opcode, amount: &str| -> Vec<&str> {
-            operands(entry, opcode).iter().filter(|(_, of)| of[2] == amount).map(|(_, of)| of[0]).collect()
-        };
-        let (of_copy, of_a, of_b) = (by("shr.u32", "3"), by("shl.b32", "3"), by("and.b32", "3"));
-        let (lane, chunk_of_b) = (by("and.b32", "31"), by("and.b32", "1"));
+        // Chunk ^ (row / 2 % 4): the chunk alone, where the copies write and where ldmatrix reads.
+        let masked: Vec<&str> =
+            operands(entry, "and.b32").iter().filter(|(_, of)| of[2] == "3").map(|(_, of)| of[0]).collect();
+        let (shifted, scaled) = (operands(entry, "shr.u32"), operands(entry, "shl.b32"));
         let (mut text, mut edits) = (entry.to_string(), 0);
         for (line, of) in operands(entry, "xor.b32") {
             let chunk = match of[..] {
-                [_, row, lanes] if of_a.contains(&row) && lane.contains(&lanes) => lanes,
-                [_, row, chunk] if of_b.contains(&row) && chunk_of_b.contains(&chunk) => chunk,
-                [_, row, tid] if of_copy.contains(&row) && tid.starts_with('%') => tid,
+                [_, row, chunk] if masked.contains(&row) => chunk,
+                [_, row, tid] if shifted.iter().any(|(_, of)| of[..] == [row, tid, "3"]) => tid,
+                // 16 * (row / 2 % 4) and 16 * chunk, of which the bits are taken afterwards.
+                [_, row, lane] if scaled.iter().any(|(_, of)| of[0] == row && of[2] == "3") => lane,
                 _ => continue,
             };
             text = text.replace(line, &format!("mov.b32 {}, {chunk};", of[0]));

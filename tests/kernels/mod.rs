@@ -7,6 +7,7 @@ mod gemm_float;
 mod gemm_mma;
 mod gemm_s8;
 mod mma_entries;
+mod mma_traffic;
 mod quantize_rows;
 mod traffic;
 

@@ -7,7 +7,7 @@ use super::Bench;
 use super::gemm_s8::{Case, MMA, Out, WGMMA};
 
 /// Sums over the instructions whose text holds `what`: executions, sectors read, sectors written, wavefronts, ideal.
-fn sum(counters: &Counters, what: &str) -> [u64; 5] {
+pub fn sum(counters: &Counters, what: &str) -> [u64; 5] {
     let found: Vec<_> = counters.instructions.iter().filter(|i| i.instruction.contains(what)).collect();
     assert!(!found.is_empty(), "no {what}");
     found.iter().fold([0; 5], |t, i| {
@@ -22,7 +22,7 @@ fn sum(counters: &Counters, what: &str) -> [u64; 5] {
     })
 }
 
-fn no_conflict(counters: &Counters, case: &Case) {
+pub fn no_conflict(counters: &Counters, case: &impl std::fmt::Debug) {
     for i in &counters.instructions {
         assert_eq!(i.count.wavefronts, i.count.wavefronts_ideal, "{case:?}: {} at {:?}", i.instruction, i.source);
     }
