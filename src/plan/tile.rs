@@ -286,15 +286,14 @@ const fn equal(a: &[u8], b: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::gemm_s8::Output;
 
     /// 16x64x128 in 4 stages, at 2048 multiply-accumulates and 40 bytes of L2 a cycle: a step is 64 cycles of products
     /// and 256 of loads, 102 bring the sums to L2 or back. One row of 1024 columns is 16 tiles, a depth of 8192 is 64
     /// steps. 16 bytes of the device memory a cycle and multiprocessor.
     #[test]
     fn costs_worked_out_by_hand() {
-        let tile = Tile::new(Entry::GemmS8Mma16x64x128, Rates { s8: 2048, l2: 40 });
-        let model = Model { gemm_s8: &[], dram_bytes_per_cycle: 16, latency: 900 };
+        let tile = Tile::new(Entry::GemmS8Mma16x64x128, Rates { macs: 2048, element: 1, l2: 40 });
+        let model = Model { gemm_s8: &[], gemm: &[], dram_bytes_per_cycle: 16, latency: 900 };
         let facts = DeviceFacts {
             capability: 80,
             sm_count: 40,
@@ -304,7 +303,8 @@ mod tests {
             threads_per_sm: 2048,
             l2_bytes: 40 << 20,
         };
-        let problem = GemmS8Problem { m: 1, n: 1024, k: 8192, out: Output::F16 };
+        let bytes = (1 + 1024) * 8192 + 2 * 1024;
+        let work = Work { m: 1, n: 1024, k: 8192, batch: 1, bytes, out: 2 };
         // (1 + 1024) * 8192 bytes read and 2 * 1024 written, by 40 multiprocessors: 8398848 / 640 = 13123 cycles.
         for (split, cost) in [
             // One round of 16 blocks. A load waits 900 / 3 = 300 cycles. 64 * 300 + 102 * 2 / 4 = 19251, and 1800 to fill
@@ -318,9 +318,9 @@ mod tests {
             // Four rounds of 128 in all. 4 * (8 * 256 + 51) + 1800 = 10196. The split: 4000 + (4 + 8) * 102.
             (8, 13_123 + 2549 + 5224),
         ] {
-            let plan = tile.plan(&problem, &facts, split).unwrap();
-            assert_eq!((plan.split_k, plan.tiles), (split, 16));
-            assert_eq!(tile.cost(&plan, 4, &model), cost, "{split} slices");
+            let cut = tile.cut(&work, &facts, split).unwrap();
+            assert_eq!((cut.split_k, cut.tiles), (split, 16));
+            assert_eq!(tile.cost(&work, &cut, &facts, 4, &model), cost, "{split} slices");
         }
     }
 }
