@@ -38,10 +38,11 @@ fn bad_files_are_refused_with_their_values() {
         ("cut in the length", vec![1; 7], &["7 bytes", "8"]),
         ("header beyond the file", file_of_length(100, b"{}", 0), &["100", "2"]),
         ("header one byte beyond", file_of_length(3, b"{}", 0), &["3 bytes does not fit", "2"]),
+        ("header at the limit", file_of_length(HEADER_LIMIT, b"{}", 0), &["100000000 bytes does not fit into the 2"]),
         ("header beyond the limit", file_of_length(HEADER_LIMIT + 1, b"{}", 0), &["100000001", "100000000"]),
         ("header beyond everything", file_of_length(u64::MAX, b"{}", 0), &["18446744073709551615"]),
         ("no JSON", file("hello", 0), &["header"]),
-        ("no header", file("", 0), &["header"]),
+        ("no header", file("", 0), &["header", "EOF"]),
         ("no object", file("[]", 0), &["an object of tensors"]),
         ("not UTF-8", file_of_length(4, b"{\"\xff\"", 0), &["header"]),
         ("more after the header", file("{} {}", 0), &["header", "trailing"]),
@@ -84,7 +85,7 @@ fn bad_files_are_refused_with_their_values() {
         );
     }
     println!("bad files: {}", cases.len());
-    assert_eq!(cases.len(), 34);
+    assert_eq!(cases.len(), 35);
 }
 
 /// A dimension of 0 makes any other dimension harmless.

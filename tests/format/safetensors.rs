@@ -56,7 +56,10 @@ fn every_type_comes_back_from_memory_and_from_a_file() {
     write(&file.0, &tensors, &notes()).expect("the folder can be written");
     assert_eq!(fs::read(&file.0).expect("it was written"), image);
 
-    for archive in [Archive::from_bytes(&image).expect("sound"), Archive::open(&file.0).expect("sound")] {
+    let origins = ["safetensors bytes".to_string(), file.0.display().to_string()];
+    let archives = [Archive::from_bytes(&image), Archive::open(&file.0)].map(|archive| archive.expect("sound"));
+    for (archive, origin) in archives.into_iter().zip(origins) {
+        assert_eq!(archive.origin(), origin);
         assert_eq!(archive.metadata(), &notes());
         assert_eq!(archive.tensors().len(), tensors.len());
         assert_eq!(archive.read::<f32>("floats").as_ref(), Ok(&floats));

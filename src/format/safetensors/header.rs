@@ -87,6 +87,14 @@ pub(super) fn shown(name: &str) -> String {
     }
 }
 
+/// Refuses a header of more than [`HEADER_LIMIT`] bytes, to be read or written.
+pub(super) fn within_limit(length: u64) -> Result<(), String> {
+    if length > HEADER_LIMIT {
+        return Err(format!("a header of {length} bytes exceeds the limit of {HEADER_LIMIT}"));
+    }
+    Ok(())
+}
+
 /// Parses and checks a header that describes `data_len` bytes of data; tensors come in the order of their data.
 pub(super) fn parse(header: &[u8], data_len: u64) -> Result<(Vec<Tensor>, BTreeMap<String, String>), String> {
     let header: Header =

@@ -103,9 +103,7 @@ impl<'a> Archive<'a> {
         source.read_at(0, &mut length).map_err(fail)?;
         let length = u64::from_le_bytes(length);
         let rest = size - 8;
-        if length > HEADER_LIMIT {
-            return Err(fail(format!("a header of {length} bytes exceeds the limit of {HEADER_LIMIT}")));
-        }
+        header::within_limit(length).map_err(fail)?;
         if length > rest {
             return Err(fail(format!(
                 "a header of {length} bytes does not fit into the {rest} that follow its length"

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::header::{METADATA, shown};
-use super::{HEADER_LIMIT, Stored};
+use super::Stored;
+use super::header::{METADATA, shown, within_limit};
 use crate::format::DType;
 use crate::{Error, Result};
 
@@ -115,9 +115,7 @@ fn header<'t, 'a>(
     }
     let mut header = format!("{{{}}}", entries.join(","));
     header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
-    if header.len() as u64 > HEADER_LIMIT {
-        return Err(Error::Value(format!("a header of {} bytes exceeds the limit of {HEADER_LIMIT}", header.len())));
-    }
+    within_limit(header.len() as u64).map_err(Error::Value)?;
     Ok((header, sorted))
 }
 

@@ -5,6 +5,7 @@ use super::super::super::ptx::ast::Operand;
 use super::super::words::{PLAIN, bits_of, is_float, is_signed, ty_of};
 use super::context::Context;
 use super::operand::file_of;
+use std::cmp::Ordering;
 
 type Result = std::result::Result<(), String>;
 
@@ -71,9 +72,7 @@ fn source<'a>(c: &mut Context<'_, '_, 'a>, operand: &Operand<'a>, ty: Ty) -> std
     {
         let bits = bits_of(ty);
         return match (register.bits, bits) {
-            (have, need) if have < need || have == 1 => {
-                Err(format!("register {name} has {have} bits, {need} are needed"))
-            }
+            (have, need) if have < need => Err(format!("register {name} has {have} bits, {need} are needed")),
             (64, need) if need < 64 => {
                 let low = c.temp(File::R32)?;
                 c.prepare(Op::Unpack64 { lo: Some(low), hi: None, a: register.reg });
@@ -105,16 +104,14 @@ fn scalar(c: &mut Context, to: Ty, from: Ty, mods: Mods) -> Result {
         return Err("a destination register is expected".into());
     }
     let register = c.register(d)?;
-    if register.bits == need {
-        c.emit(Op::Cvt { to, from, mods, d: register.reg, a });
-        return Ok(());
-    }
     // A wider destination holds the result extended as its type says. Results of narrow types are
     // zero-extended in their register, so that only signed ones need more work within the 32-bit file.
-    if register.bits < need || register.bits == 1 || is_float(to) {
-        return Err(format!("the destination has {} bits, {need} are needed", register.bits));
-    }
-    if register.file == file_of(to) && !is_signed(to) {
+    let as_it_is = match register.bits.cmp(&need) {
+        Ordering::Equal => true,
+        Ordering::Greater if !is_float(to) => register.file == file_of(to) && !is_signed(to),
+        _ => return Err(format!("the destination has {} bits, {need} are needed", register.bits)),
+    };
+    if as_it_is {
         c.emit(Op::Cvt { to, from, mods, d: register.reg, a });
         return Ok(());
     }

@@ -126,13 +126,20 @@ impl<'a> Context<'_, '_, 'a> {
                 return self.sized(operand, bits);
             }
             if let Some((special, width)) = special(name) {
-                // 64-bit counters may be read in part, as their low word.
-                if is_float(ty) || bits < 32 || width > bits {
+                // Thread, block and their numbers were once 16 bits wide, and may still be read so (PTX ISA §10.1).
+                let half = bits == 16
+                    && matches!(special, Special::Tid(_) | Special::Ntid(_) | Special::Ctaid(_) | Special::Nctaid(_));
+                if is_float(ty) || width > bits && !half {
                     return Err(format!("{name} cannot be read as {ty:?}"));
                 }
                 let d = self.temp(file_of(ty))?;
                 self.prepare(Op::Special { d, wide: bits == 64, s: special });
-                return Ok(d);
+                if !half {
+                    return Ok(d);
+                }
+                let low = self.temp(File::R32)?;
+                self.prepare(Op::Cvt { to: Ty::U16, from: Ty::U32, mods: PLAIN, d: low, a: d });
+                return Ok(low);
             }
         }
         let Some(symbol) = self.entry.names.find_symbol(name) else {

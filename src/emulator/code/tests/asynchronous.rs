@@ -56,6 +56,12 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
      &["TmaLoad { dims: 3, dst: Addr { base: Some(1), wide: false, offset: 0 }, map: Addr { base: Some(1), wide: true, offset: 0 }, coords: [2, 3, #0x0, 0, 0], mbar: Addr { base: Some(4), wide: false, offset: 0 }, multicast: Some(41) }"]),
     ("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%r1], [%rd1], %r2, [%r3]",
      &["BulkLoad { dst: Addr { base: Some(1), wide: false, offset: 0 }, src: Addr { base: Some(1), wide: true, offset: 0 }, bytes: 2, mbar: Addr { base: Some(3), wide: false, offset: 0 } }"]),
+    ("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%r1], [%rd1], %r2, [%r3], %rd2",
+     &["BulkLoad { dst: Addr { base: Some(1), wide: false, offset: 0 }, src: Addr { base: Some(1), wide: true, offset: 0 }, bytes: 2, mbar: Addr { base: Some(3), wide: false, offset: 0 } }"]),
+    ("cp.async.bulk.prefetch.L2.global.L2::cache_hint [%rd1], 512, %rd2",
+     &["Prefetch { space: Global, addr: Addr { base: Some(1), wide: true, offset: 0 } }"]),
+    ("cp.async.bulk.prefetch.tensor.3d.L2.global.tile.L2::cache_hint [%rd1, {%r2, %r3, %r4}], %rd2",
+     &["PrefetchTensorMap { map: Addr { base: Some(1), wide: true, offset: 0 } }"]),
     ("cp.async.bulk.prefetch.L2.global [%rd1], 512",
      &["Prefetch { space: Global, addr: Addr { base: Some(1), wide: true, offset: 0 } }"]),
     ("cp.async.bulk.prefetch.tensor.2d.L2.global [%rd1, {%r2, %r3}]",
@@ -64,5 +70,5 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
 
 #[test]
 fn forms() {
-    check(27, FORMS);
+    check(30, FORMS);
 }

@@ -4,7 +4,7 @@ use super::super::module::Module;
 use super::{around, decoded};
 
 /// A body and what its error must say.
-const REFUSED: [(&str, &str); 67] = [
+const REFUSED: [(&str, &str); 90] = [
     ("frobnicate.u32 %r1, %r2;", "instruction frobnicate is not supported"),
     ("add.u33 %r1, %r2, %r3;", "no supported type in .u33"),
     ("add.u32.wild %r1, %r2, %r3;", "modifier .wild is not supported"),
@@ -77,6 +77,32 @@ const REFUSED: [(&str, &str); 67] = [
         "cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%rd1, {%r2, %r3}], [%r4];",
         "only copies to shared memory are supported",
     ),
+    ("mov.u16 %rs1, %laneid;", "%laneid cannot be read as U16"),
+    ("mov.u16 %rs1, %cluster_ctaid.x;", "%cluster_ctaid.x cannot be read as U16"),
+    ("mov.f32 %r1, %tid.x;", "%tid.x cannot be read as F32"),
+    ("add.f16x2 %r1, %r2, 0f3F800000;", "is not a value of type F16x2"),
+    ("fma.rn.f16 %rs1, %rs2, %rs3, 0f3F800000;", "is not a value of type F16"),
+    ("add.u64 %rd1, %rd2, 0f3F800000;", "is not a value of type U64"),
+    ("rcp.approx.f64 %rd1, %rd2;", "this choice of .approx, rounding and .ftz does not exist"),
+    ("sqrt.approx.f64 %rd1, %rd2;", "this choice of .approx, rounding and .ftz does not exist"),
+    ("sqrt.approx.ftz.f64 %rd1, %rd2;", "this choice of .approx, rounding and .ftz does not exist"),
+    ("cvt.u64.u32 %rd1, %rs1;", "register %rs1 has 16 bits, 32 are needed"),
+    ("cvt.u32.u16 %r1, %p1;", "register %p1 has 1 bits, 16 are needed"),
+    ("cvt.u32.u16 %p1, %rs2;", "the destination has 1 bits, 32 are needed"),
+    ("cvt.f16x2.e4m3x2 %r1, %rs2;", "from E4M3x2 to F16x2 with rounding None is not supported"),
+    ("cvt.rz.f16x2.e4m3x2 %r1, %rs2;", "from E4M3x2 to F16x2 with rounding Zero is not supported"),
+    ("cvt.rn.bf16x2.e4m3x2 %r1, %rs2;", "from E4M3x2 to BF16x2 with rounding Nearest is not supported"),
+    ("red.shared.add.v4.f32 [%r1], {%r2, %r3, %r4, %r5};", "Add of 4 elements of type F32 in Shared memory"),
+    ("red.global.add.v8.f32 [%rd1], {%r1, %r2, %r3, %r4, %r5, %r6, %r7, %r8};", "Add of 8 elements of type F32"),
+    ("ldmatrix.sync.aligned.m8n8.x4.shared.b16 %r1, [%r5];", "a vector of 4 registers is expected"),
+    ("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%r1];", "a wrong number of operands"),
+    ("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%r1], [%rd1], %r2;", "3 operands, 4 expected"),
+    (
+        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%r1], [%rd1], %r2, [%r3];",
+        "4 operands, 5 expected",
+    ),
+    ("cp.async.bulk.prefetch.L2.global.L2::cache_hint [%rd1], 512;", "2 operands, 3 expected"),
+    ("cp.async.bulk.prefetch.tensor.1d.L2.global.L2::cache_hint [%rd1, {%r2}];", "1 operands, 2 expected"),
     ("setmaxnreg.inc.sync.aligned.u32 233;", "233 is not a multiple of 8 from 24 to 256"),
 ];
 

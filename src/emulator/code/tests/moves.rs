@@ -24,6 +24,17 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
      &["Special { d: 1, wide: false, s: Tid(0) }"]),
     ("mov.u32 %r1, %cluster_ctarank",
      &["Special { d: 1, wide: false, s: ClusterCtarank }"]),
+    ("mov.u16 %rs1, %ctaid.z",
+     &["Special { d: 50, wide: false, s: Ctaid(2) }",
+       "Cvt { to: U16, from: U32, d: 51, a: 50 }",
+       "Unary { f: Mov, ty: U16, d: 41, a: 51 }"]),
+    ("cvt.u64.u16 %rd1, %ntid.x",
+     &["Special { d: 50, wide: false, s: Ntid(0) }",
+       "Cvt { to: U16, from: U32, d: 51, a: 50 }",
+       "Cvt { to: U64, from: U16, d: 1, a: 51 }"]),
+    ("cvt.u16.u32 %rs1, %tid.y",
+     &["Special { d: 50, wide: false, s: Tid(1) }",
+       "Cvt { to: U16, from: U32, d: 41, a: 50 }"]),
     ("mov.u64 %rd1, %clock64",
      &["Special { d: 1, wide: true, s: Clock64 }"]),
     ("mov.u32 %r1, WARP_SZ",
@@ -154,5 +165,5 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
 
 #[test]
 fn forms() {
-    check(65, FORMS);
+    check(68, FORMS);
 }
