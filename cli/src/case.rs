@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use half::{bf16, f16};
 use halfbyte::device::{Device, Status, Stream};
-use halfbyte::format::DType;
 use halfbyte::format::int8::Int8Matrix;
+use halfbyte::format::{DType, F8E4M3, F8E5M2};
 use halfbyte::op::{
     GemmS8, GemmS8Args, InputElement, Linear, LinearArgs, OutputElement, QuantizeRows, QuantizeRowsArgs,
 };
@@ -15,6 +15,7 @@ use halfbyte::reference::{
 };
 use halfbyte::{Error, Result};
 
+use crate::float;
 use crate::model::Matrix;
 use crate::report::{CaseResult, Finding};
 use crate::shapes::Shape;
@@ -42,17 +43,40 @@ pub enum Operation {
     EveryKernel,
     /// The whole layer.
     Linear,
+    /// The product of 16-bit floats, scaled and added to, by the plan that is chosen.
+    Gemm,
+    /// The same by every kernel that can run it, in every direction of K.
+    GemmEveryKernel,
+    /// The product of e4m3 by e5m2, likewise by the plan that is chosen.
+    GemmFp8,
+    /// The same by every kernel.
+    GemmFp8EveryKernel,
 }
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Operation; 4] =
-        [Operation::QuantizeRows, Operation::GemmS8, Operation::EveryKernel, Operation::Linear];
+    pub const ALL: [Operation; 6] = [
+        Operation::QuantizeRows,
+        Operation::GemmS8,
+        Operation::EveryKernel,
+        Operation::Linear,
+        Operation::GemmEveryKernel,
+        Operation::GemmFp8EveryKernel,
+    ];
     /// All but those that look for faults of a single kernel, for the larger shapes.
     pub const CHOSEN: [Operation; 3] = [Operation::QuantizeRows, Operation::GemmS8, Operation::Linear];
 
+    /// Those of floats alone.
+    pub const FLOATS: [Operation; 2] = [Operation::Gemm, Operation::GemmFp8];
+
+    /// Whether a device of this compute capability (times ten) has it.
+    pub fn served(self, capability: u32) -> bool {
+        !matches!(self, Operation::GemmFp8 | Operation::GemmFp8EveryKernel) || capability >= 89
+    }
+
     fn name(self) -> &'static str {
         match self {
+            Operation::Gemm | Operation::GemmEveryKernel | Operation::GemmFp8 | Operation::GemmFp8EveryKernel => "gemm",
             Operation::QuantizeRows => "quantize_rows",
             Operation::GemmS8 | Operation::EveryKernel => "gemm_s8",
             Operation::Linear => "linear",
@@ -99,6 +123,9 @@ impl Group {
             Operation::QuantizeRows => format!("{float} -> s8"),
             Operation::GemmS8 | Operation::EveryKernel => "s8 x s8 -> s32".into(),
             Operation::Linear => format!("{float} x s8 -> {float}"),
+            Operation::Gemm | Operation::GemmEveryKernel if float == DType::Bf16 => "bf16 x bf16 -> bf16".into(),
+            Operation::Gemm | Operation::GemmEveryKernel => format!("f16 x f16 -> {float}"),
+            Operation::GemmFp8 | Operation::GemmFp8EveryKernel => format!("e4m3 x e5m2 -> {float}"),
         }
     }
 
@@ -174,14 +201,17 @@ pub struct Prepared {
 }
 
 /// How one run ended, beside its outputs.
-struct Ran {
-    kernel: String,
-    took: Duration,
+pub struct Ran {
+    /// Which kernels did it.
+    pub kernel: String,
+    /// How long the device took.
+    pub took: Duration,
     /// Bit for bit, or integer for integer.
-    exact: Comparison,
+    pub exact: Comparison,
     /// Against each oracle's bound.
-    bounded: Vec<(&'static str, Comparison)>,
-    quantization_error: Option<f64>,
+    pub bounded: Vec<(&'static str, Comparison)>,
+    /// What quantizing lost of real weights.
+    pub quantization_error: Option<f64>,
 }
 
 impl Prepared {
@@ -196,6 +226,8 @@ impl Prepared {
             (Operation::Linear, DType::F16) => self.linear::<f16>(place),
             (Operation::Linear, DType::Bf16) => self.linear::<bf16>(place),
             (Operation::Linear, _) => self.linear::<f32>(place),
+            (Operation::Gemm | Operation::GemmEveryKernel, _) => self.floats(operation, place),
+            (Operation::GemmFp8 | Operation::GemmFp8EveryKernel, _) => self.floats(operation, place),
         };
         let mut result = CaseResult {
             op: operation.name(),
@@ -265,6 +297,20 @@ impl Prepared {
         }
         let kernel = plan.geometry().map_or("", |g| g.entry.row().symbol).to_string();
         Ok(Ran { kernel, took, exact: codes.and(scales), bounded: Vec::new(), quantization_error: None })
+    }
+
+    fn floats(&self, operation: Operation, place: &Place) -> Result<Ran> {
+        let every = matches!(operation, Operation::GemmEveryKernel | Operation::GemmFp8EveryKernel);
+        let eight = matches!(operation, Operation::GemmFp8 | Operation::GemmFp8EveryKernel);
+        let (shape, seed) = (self.group.shape, self.group.label(operation, place));
+        match (eight, self.group.dtype) {
+            (true, DType::F16) => float::gemm::<F8E4M3, F8E5M2, f16>(shape, &seed, place, every),
+            (true, DType::Bf16) => float::gemm::<F8E4M3, F8E5M2, bf16>(shape, &seed, place, every),
+            (true, _) => float::gemm::<F8E4M3, F8E5M2, f32>(shape, &seed, place, every),
+            (false, DType::F16) => float::gemm::<f16, f16, f16>(shape, &seed, place, every),
+            (false, DType::Bf16) => float::gemm::<bf16, bf16, bf16>(shape, &seed, place, every),
+            (false, _) => float::gemm::<f16, f16, f32>(shape, &seed, place, every),
+        }
     }
 
     fn gemm_s8(&self, place: &Place) -> Result<Ran> {
@@ -357,7 +403,7 @@ impl Prepared {
 }
 
 /// What a person reads of a comparison that failed.
-fn explain(name: &str, comparison: &Comparison) -> String {
+pub fn explain(name: &str, comparison: &Comparison) -> String {
     let first = comparison.first_failure.as_ref().map(Mismatch::to_string).unwrap_or_default();
     format!("{name}: {} of {} elements are wrong, the first at {first}", comparison.failures, comparison.elements)
 }

@@ -3,6 +3,7 @@
 mod args;
 mod case;
 mod devices;
+mod float;
 mod kernels;
 mod model;
 mod probe;

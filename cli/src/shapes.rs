@@ -28,6 +28,10 @@ const LAYERS: [(&str, usize, usize); 10] = [
     ("llama-7b ffn down", 4096, 11008),
 ];
 
+/// The deepest layers of large models, for the products of floats alone.
+const DEEP: [(&str, usize, usize); 3] =
+    [("opt-175b ffn down", 12288, 49152), ("bloom-176b ffn down", 14336, 57344), ("palm-540b ffn down", 18432, 73728)];
+
 /// Rows of activations: one token, a small batch, a sentence (off every tile).
 const TOKENS: [usize; 3] = [1, 16, 77];
 
@@ -52,6 +56,21 @@ pub fn synthetic() -> Vec<Shape> {
     shapes
 }
 
+/// Columns of a layer that the products of floats run, whose sums the emulator makes term by term: a tile and a ragged one.
+const FLOAT_COLUMNS: usize = 70;
+
+/// The shapes of the products of floats.
+pub fn floats() -> Vec<Shape> {
+    let mut shapes = Vec::new();
+    for (index, (name, n, k)) in LAYERS.into_iter().enumerate() {
+        shapes.push(Shape { name, m: TOKENS[index % TOKENS.len()], n: n.min(FLOAT_COLUMNS), k });
+    }
+    for (name, n, k) in DEEP {
+        shapes.push(Shape { name, m: TOKENS[0], n: n.min(FLOAT_COLUMNS), k });
+    }
+    shapes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,5 +85,8 @@ mod tests {
             }
         }
         assert!(shapes.iter().any(|s| s.k == 16384) && shapes.iter().any(|s| s.k == 11008));
+        let floats = floats();
+        assert_eq!(floats.len(), 13);
+        assert!(floats.iter().any(|s| s.k == 73_728) && TOKENS.iter().all(|m| floats.iter().any(|s| s.m == *m)));
     }
 }

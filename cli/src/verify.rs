@@ -43,7 +43,8 @@ pub fn run(args: &VerifyArgs) -> Result<bool> {
     };
     let cases = |group: &Group| -> Vec<(Operation, usize)> {
         let pairs = group.operations.iter().flat_map(|&op| (0..places.len()).map(move |place| (op, place)));
-        pairs.filter(|&(op, place)| wanted(group, op, &places[place])).collect()
+        let served = |op: Operation, place: &Place| op.served(place.device.facts().capability);
+        pairs.filter(|&(op, place)| served(op, &places[place]) && wanted(group, op, &places[place])).collect()
     };
     let planned: Vec<(Group, Vec<(Operation, usize)>)> = groups
         .into_iter()
@@ -123,6 +124,12 @@ fn place(name: String, device: Device) -> Result<Place> {
 
 fn synthetic() -> Vec<Group> {
     let shapes = shapes::synthetic().into_iter().enumerate();
+    let floats = shapes::floats().into_iter().enumerate().map(|(index, shape)| Group {
+        shape,
+        dtype: TYPES[index % TYPES.len()],
+        weights: Weights::Synthetic,
+        operations: &Operation::FLOATS,
+    });
     shapes
         .map(|(index, shape)| Group {
             shape,
@@ -130,6 +137,7 @@ fn synthetic() -> Vec<Group> {
             weights: Weights::Synthetic,
             operations: if shape.name == shapes::EDGE { &Operation::ALL } else { &Operation::CHOSEN },
         })
+        .chain(floats)
         .collect()
 }
 
