@@ -37,8 +37,9 @@ fn every_tile_is_fetched_once_and_meets_no_conflict() {
         let (elements, downs) = kind(row);
         let size = elements[0].size();
         // 16 bytes more than a multiple of 32 where the rows are long: the strides are then multiples of 32.
-        for (m, n, k) in [(256, 128, 512), (256 + 16 / size, 128 + 16 / size, 512 + 16 / size)] {
-            let whole = m == 256;
+        let (k, more) = (512 / size, 16 / size);
+        for (m, n, k) in [(128, 128, k), (256 + more, 128 + more, k + more)] {
+            let whole = m == 128;
             let case = Case { out: 1, bias: true, scales: [Scale::Each; 2], ..Case::new(row.entry, (m, n, k)) };
             let counters = case.check(on(&benches, row), true);
             no_conflict(&counters, &case);
