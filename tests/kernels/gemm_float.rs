@@ -40,7 +40,7 @@ fn slices_of_k_are_added_from_the_first_to_the_last() {
                 _ => None,
             }
         };
-        let b = |_: usize, k: usize| Some((if k % tile_k == 0 { -3 } else { 8 }, false));
+        let b = |_: usize, k: usize| Some((if k.is_multiple_of(tile_k) { -3 } else { 8 }, false));
         let matrix = |element: Element, down: bool, height: usize, at: &dyn Fn(usize, usize) -> Option<(i32, bool)>| {
             let (rows, cols) = if down { (k, height) } else { (height, k) };
             let ld = (cols * size).next_multiple_of(16);

@@ -309,7 +309,7 @@ const BETA: f32 = -0.625;
 
 /// Runs `cases` of every row on the least device that has it.
 fn each(options: MachineOptions, mut cases: impl FnMut(&Bench, &'static Row)) {
-    let benches = [Arch::Sm80, Arch::Sm89].map(|arch| (arch, Bench::with(MachineOptions { arch, ..options.clone() })));
+    let benches = [Arch::Sm80, Arch::Sm89].map(|arch| (arch, Bench::with(MachineOptions { arch, ..options })));
     for row in entries() {
         let (_, bench) = benches.iter().find(|(arch, _)| *arch == floor(row)).unwrap();
         cases(bench, row);

@@ -116,18 +116,55 @@ fn every_term_of_the_cost_decides_somewhere() {
     use Entry::{GemmS8Mma16x64x128 as Small, GemmS8Mma64x64x64 as Medium, GemmS8Mma128x128x64 as Large};
     use Output::{F16, F32, I32};
     #[rustfmt::skip]
-    let table: &[(&str, DeviceFacts, [usize; 3], Output, (Entry, u32))] = &[
-        ("all stages of all blocks on a multiprocessor share a latency: 40654 cycles, 48806 by the medium tile", SM100, [512, 1024, 11_008], F32, (Large, 4)),
+    type Decision = (&'static str, DeviceFacts, [usize; 3], Output, (Entry, u32));
+    let table: &[Decision] = &[
+        (
+            "all stages of all blocks on a multiprocessor share a latency: 40654 cycles, 48806 by the medium tile",
+            SM100,
+            [512, 1024, 11_008],
+            F32,
+            (Large, 4),
+        ),
         ("the same on Hopper: 28038, 28895 by the medium tile", SM90, [384, 1024, 8192], F16, (Large, 5)),
-        ("to fill the pipeline costs two latencies a round: 3976, 7127 by the small tile", SM86, [24, 11_008, 64], F32, (Medium, 1)),
+        (
+            "to fill the pipeline costs two latencies a round: 3976, 7127 by the small tile",
+            SM86,
+            [24, 11_008, 64],
+            F32,
+            (Medium, 1),
+        ),
         ("and not one: 3879, 4564 by the small tile", SM86, [2, 11_008, 128], F16, (Medium, 1)),
-        ("rows that do not exist are stored all the same: 2438, 2948 by the medium tile", SM120, [2, 2048, 64], F32, (Small, 1)),
+        (
+            "rows that do not exist are stored all the same: 2438, 2948 by the medium tile",
+            SM120,
+            [2, 2048, 64],
+            F32,
+            (Small, 1),
+        ),
         ("four bytes an element: 8269, 9423 by the medium tile", SM120, [4, 11_008, 128], I32, (Small, 1)),
-        ("the output goes to the device memory: 25491, 27365 by three slices of the large tile", SM80, [4096, 128, 3072], F32, (Medium, 1)),
+        (
+            "the output goes to the device memory: 25491, 27365 by three slices of the large tile",
+            SM80,
+            [4096, 128, 3072],
+            F32,
+            (Medium, 1),
+        ),
         ("every element of it: 16504, 16973 by two slices of the medium tile", SM80, [64, 3072, 3072], F32, (Small, 1)),
         ("all its bytes: 16447, 16745 by two slices of the medium tile", SM80, [3072, 48, 3072], I32, (Small, 1)),
-        ("each slice is written and read once: 55276, 73184 by the large tile", SM90, [128, 768, 65_536], F16, (Medium, 22)),
-        ("2971 by the small tile too, which stands after the medium one in the order of preference", SM90, [560, 901, 75], F16, (Medium, 1)),
+        (
+            "each slice is written and read once: 55276, 73184 by the large tile",
+            SM90,
+            [128, 768, 65_536],
+            F16,
+            (Medium, 22),
+        ),
+        (
+            "2971 by the small tile too, which stands after the medium one in the order of preference",
+            SM90,
+            [560, 901, 75],
+            F16,
+            (Medium, 1),
+        ),
         ("14283 in nine slices too: fewer are preferred", SM90, [27, 1974, 5594], F32, (Small, 2)),
     ];
     for &(why, facts, [m, n, k], out, want) in table {
