@@ -103,7 +103,7 @@ fn checked(wanted: Where) -> Result<Vec<Place>> {
 pub fn places(wanted: Where) -> Result<(Vec<Place>, Vec<String>)> {
     let cuda = |ordinal| place(format!("cuda:{ordinal}"), Device::cuda(ordinal)?);
     let emulated = |arch: Arch| place(format!("emulator:{arch}"), Device::emulator(arch));
-    // sm_89 has no kernels of its own: it runs those of sm_80.
+    // What sm_89 has beside the kernels of sm_80, the products of 8-bit floats, sm_90a runs too.
     let all = || [Arch::Sm80, Arch::Sm90a].into_iter().map(emulated).collect::<Result<Vec<_>>>();
     Ok(match wanted {
         Where::Cuda(ordinal) => (vec![cuda(ordinal)?], vec![]),

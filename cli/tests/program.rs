@@ -24,9 +24,9 @@ fn verify_prints_a_line_a_case_and_the_counts() {
     let output = halfbyte(&["--device", "emulator:sm_80", "--only", "edge"]);
     let text = stdout(&output);
     assert!(output.status.success(), "{text}");
-    // 6 shapes, each quantized, multiplied, multiplied by every kernel, and run as a layer.
-    assert_eq!(text.lines().filter(|line| line.starts_with("ok ")).count(), 24, "{text}");
-    assert!(text.contains("24 cases: 24 passed, 0 failed"), "{text}");
+    // 6 shapes, each quantized, multiplied, multiplied by every kernel, run as a layer, and multiplied as floats.
+    assert_eq!(text.lines().filter(|line| line.starts_with("ok ")).count(), 30, "{text}");
+    assert!(text.contains("30 cases: 30 passed, 0 failed"), "{text}");
     assert!(!text.contains('\x1b'), "a pipe gets plain lines");
 }
 
@@ -36,12 +36,15 @@ fn verify_speaks_json_and_reaches_every_kernel() {
     assert!(output.status.success());
     let lines = json_lines(&output);
     let (summary, cases) = lines.split_last().expect("a summary");
-    assert_eq!(summary["passed"], 4);
+    assert_eq!(summary["passed"], 6);
     assert_eq!(summary["failed"], 0);
-    assert_eq!(cases.len(), 4);
+    assert_eq!(cases.len(), 6);
     assert!(cases.iter().all(|case| case["failure"].is_null() && case["device"] == "emulator:sm_90a"));
     // wgmma, and three tiles of mma: whole, in 2 slices, and in 4 where the depth of 1100 gives so many.
     assert!(cases.iter().any(|case| case["kernel"] == "9 plans of 4 kernels"), "{cases:?}");
+    // Floats of 16 bits in four directions of K by two tiles, along the rows by a third; 8-bit floats by three.
+    let by = |kernels: &str| cases.iter().any(|case| case["kernel"].as_str().is_some_and(|k| k.ends_with(kernels)));
+    assert!(by("of 9 kernels") && by("runs of 3 kernels"), "{cases:?}");
     assert!(cases.iter().any(|case| case["references"] == "exact+f64+candle"));
 }
 
@@ -50,15 +53,15 @@ fn checked_runs_say_so_and_find_nothing() {
     let output = halfbyte(&["verify", "--checked", "--device", "emulator:sm_90a", "--only", "M=129"]);
     let text = stdout(&output);
     assert!(output.status.success(), "{text}");
-    assert_eq!(text.lines().filter(|line| line.contains("emulator:sm_90a checked")).count(), 4, "{text}");
-    assert!(text.contains("4 cases: 4 passed, 0 failed, 0 findings, in "), "{text}");
+    assert_eq!(text.lines().filter(|line| line.contains("emulator:sm_90a checked")).count(), 6, "{text}");
+    assert!(text.contains("6 cases: 6 passed, 0 failed, 0 findings, in "), "{text}");
     let output = halfbyte(&["--checked", "--json", "--only", "M=5 "]);
     let lines = json_lines(&output);
     let (summary, cases) = lines.split_last().expect("a summary");
     assert_eq!(
         (cases.len(), &summary["findings"]),
-        (8, &Value::from(0)),
-        "both architectures with kernels of their own"
+        (11, &Value::from(0)),
+        "both architectures with kernels of their own, one of them with 8-bit floats"
     );
     assert!(cases.iter().all(|case| case["checked"] == true && case["findings"] == Value::Array(vec![])));
 }
