@@ -4,7 +4,7 @@ use super::super::module::Module;
 use super::{around, decoded};
 
 /// A body and what its error must say.
-const REFUSED: [(&str, &str); 90] = [
+const REFUSED: [(&str, &str); 103] = [
     ("frobnicate.u32 %r1, %r2;", "instruction frobnicate is not supported"),
     ("add.u33 %r1, %r2, %r3;", "no supported type in .u33"),
     ("add.u32.wild %r1, %r2, %r3;", "modifier .wild is not supported"),
@@ -103,6 +103,40 @@ const REFUSED: [(&str, &str); 90] = [
     ),
     ("cp.async.bulk.prefetch.L2.global.L2::cache_hint [%rd1], 512;", "2 operands, 3 expected"),
     ("cp.async.bulk.prefetch.tensor.1d.L2.global.L2::cache_hint [%rd1, {%r2}];", "1 operands, 2 expected"),
+    ("red.global.add.v4.f16 [%rd1], {%rs1, %rs2, %rs3, %rs4};", "Add of 4 elements of type F16"),
+    ("red.global.inc.noftz.v4.f16 [%rd1], {%rs1, %rs2, %rs3, %rs4};", "Inc of 4 elements of type F16"),
+    ("red.global.add.noftz.v2.f32 [%rd1], {%r1, %r2};", "Add of 2 elements of type F32"),
+    ("red.global.min.v2.f32 [%rd1], {%r1, %r2};", "Min of 2 elements of type F32"),
+    ("red.global.add.v2.u32 [%rd1], {%r1, %r2};", "Add of 2 elements of type U32"),
+    ("cvt.rn.bf16x2.f16x2 %r1, %r2;", "from F16x2 to BF16x2 with rounding Nearest is not supported"),
+    (
+        "mma.sync.aligned.m16n8k64.row.col.s32.s8.s8.s32 {%r1, %r2, %r3, %r4}, {%r5, %r6, %r7, %r8}, {%r9, %r10}, {%r1, %r2, %r3, %r4};",
+        "m16n8k64 of S8 and S8",
+    ),
+    (
+        "mma.sync.aligned.m8n16k32.row.col.s32.s8.s8.s32 {%r1, %r2, %r3, %r4}, {%r5, %r6, %r7, %r8}, {%r9, %r10}, {%r1, %r2, %r3, %r4};",
+        "m8n16k32 of S8 and S8",
+    ),
+    (
+        "mma.sync.aligned.m16n8k32.row.col.f32.s8.s8.f32 {%r1, %r2, %r3, %r4}, {%r5, %r6, %r7, %r8}, {%r9, %r10}, {%r1, %r2, %r3, %r4};",
+        "with F32 added to F32",
+    ),
+    (
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f16 {%r1, %r2, %r3, %r4}, {%r5, %r6, %r7, %r8}, {%r9, %r10}, {%r1, %r2};",
+        "with F32 added to F16",
+    ),
+    (
+        "mma.sync.aligned.m16n8k16.row.col.satfinite.f32.f16.f16.f32 {%r1, %r2, %r3, %r4}, {%r5, %r6, %r7, %r8}, {%r9, %r10}, {%r1, %r2, %r3, %r4};",
+        "with F32 added to F32",
+    ),
+    (
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.bf16.f32 {%r1, %r2, %r3, %r4}, {%r5, %r6, %r7, %r8}, {%r9, %r10}, {%r1, %r2, %r3, %r4};",
+        "of F16 and BF16",
+    ),
+    (
+        "mma.sync.aligned.m16n8k16.row.col.f16.bf16.bf16.f16 {%r1, %r2}, {%r5, %r6, %r7, %r8}, {%r9, %r10}, {%r1, %r2};",
+        "with F16 added to F16",
+    ),
     ("setmaxnreg.inc.sync.aligned.u32 233;", "233 is not a multiple of 8 from 24 to 256"),
 ];
 
