@@ -4,7 +4,7 @@ use super::super::module::Module;
 use super::{around, decoded};
 
 /// A body and what its error must say.
-const REFUSED: [(&str, &str); 103] = [
+const REFUSED: [(&str, &str); 121] = [
     ("frobnicate.u32 %r1, %r2;", "instruction frobnicate is not supported"),
     ("add.u33 %r1, %r2, %r3;", "no supported type in .u33"),
     ("add.u32.wild %r1, %r2, %r3;", "modifier .wild is not supported"),
@@ -137,6 +137,24 @@ const REFUSED: [(&str, &str); 103] = [
         "mma.sync.aligned.m16n8k16.row.col.f16.bf16.bf16.f16 {%r1, %r2}, {%r5, %r6, %r7, %r8}, {%r9, %r10}, {%r1, %r2};",
         "with F16 added to F16",
     ),
+    ("cp.async.cg.shared.global.L2::cache_hint [%r1], [%rd2], 16;", "3 operands, 4 to 5 expected"),
+    ("cvt.rn.satfinite.f32.f64 %r1, %rd2;", "these modifiers do not go with this conversion"),
+    ("cvt.rn.relu.sat.f16.f32 %rs1, %r2;", "these modifiers do not go with this conversion"),
+    ("cvt.rn.relu.ftz.f16.f32 %rs1, %r2;", "these modifiers do not go with this conversion"),
+    ("cvt.rn.relu.f16.s32 %rs1, %r2;", "these modifiers do not go with this conversion"),
+    ("cvt.rn.sat.f16x2.f32 %r1, %r2, %r3;", "do not go with a packed conversion"),
+    ("cvt.rn.ftz.f16x2.f32 %r1, %r2, %r3;", "do not go with a packed conversion"),
+    ("cvt.f32.f64 %r1, %rd2;", "rounding None does not go"),
+    ("cvt.rni.f32.f64 %r1, %rd2;", "rounding IntNearest does not go"),
+    ("cvt.u32.b32 %r1, %r2;", "conversion from B32 to U32 is not supported"),
+    ("cvt.b32.u32 %r1, %r2;", "conversion from U32 to B32 is not supported"),
+    ("cvt.rn.ftz.f64.u32 %rd1, %r2;", ".ftz needs .f32 on one side"),
+    ("sqrt.rn.ftz.f64 %rd1, %rd2;", "this choice of .approx, rounding and .ftz does not exist"),
+    ("red.global.exch.b32 [%rd1], %r2;", "Exch of type B32 is not supported"),
+    ("red.global.add.L2::cache_hint.v4.f32 [%rd1], {%r1, %r2, %r3, %r4};", "2 operands, 3 expected"),
+    ("mov.u32 %r1, %envreg01;", "%envreg01 is neither"),
+    ("mov.u32 %r1, %pm8;", "%pm8 is neither"),
+    ("bar.arrive 0;", "1 operands, 2 expected"),
     ("setmaxnreg.inc.sync.aligned.u32 233;", "233 is not a multiple of 8 from 24 to 256"),
 ];
 

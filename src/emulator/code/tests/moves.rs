@@ -1,6 +1,6 @@
 //! Moves and conversions.
 
-use super::check;
+use super::{check, decoded};
 
 #[rustfmt::skip]
 pub(super) const FORMS: &[(&str, &[&str])] = &[
@@ -128,6 +128,10 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
      &["Cvt { to: BF16, from: F32, mods: Mods { round: Nearest, relu: true }, d: 41, a: 2 }"]),
     ("cvt.rn.f32.f64 %r1, %rd2",
      &["Cvt { to: F32, from: F64, mods: Mods { round: Nearest }, d: 1, a: 2 }"]),
+    ("cvt.rn.ftz.f32.s32 %r1, %r2",
+     &["Cvt { to: F32, from: S32, mods: Mods { round: Nearest, ftz: true }, d: 1, a: 2 }"]),
+    ("cvt.rzi.ftz.s32.f32 %r1, %r2",
+     &["Cvt { to: S32, from: F32, mods: Mods { round: IntZero, ftz: true }, d: 1, a: 2 }"]),
     ("cvt.f64.f32 %rd1, %r2",
      &["Cvt { to: F64, from: F32, d: 1, a: 2 }"]),
     ("cvt.rn.f16x2.f32 %r1, %r2, %r3",
@@ -165,5 +169,56 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
 
 #[test]
 fn forms() {
-    check(68, FORMS);
+    check(70, FORMS);
+}
+
+/// Every special register by its name, 32 bits wide or 64.
+#[test]
+fn special_registers() {
+    let narrow = [
+        ("%tid.y", "Tid(1)"),
+        ("%ntid.z", "Ntid(2)"),
+        ("%ctaid.x", "Ctaid(0)"),
+        ("%nctaid.y", "Nctaid(1)"),
+        ("%clusterid.z", "ClusterId(2)"),
+        ("%nclusterid.x", "NclusterId(0)"),
+        ("%cluster_ctaid.y", "ClusterCtaid(1)"),
+        ("%cluster_nctaid.z", "ClusterNctaid(2)"),
+        ("%cluster_ctarank", "ClusterCtarank"),
+        ("%cluster_nctarank", "ClusterNctarank"),
+        ("%laneid", "Laneid"),
+        ("%warpid", "Warpid"),
+        ("%nwarpid", "Nwarpid"),
+        ("%smid", "Smid"),
+        ("%nsmid", "Nsmid"),
+        ("%lanemask_eq", "LanemaskEq"),
+        ("%lanemask_lt", "LanemaskLt"),
+        ("%lanemask_le", "LanemaskLe"),
+        ("%lanemask_gt", "LanemaskGt"),
+        ("%lanemask_ge", "LanemaskGe"),
+        ("%clock", "Clock"),
+        ("%clock_hi", "ClockHi"),
+        ("%globaltimer_lo", "GlobaltimerLo"),
+        ("%globaltimer_hi", "ClockHi"),
+        ("%dynamic_smem_size", "DynamicSmemSize"),
+        ("%total_smem_size", "TotalSmemSize"),
+        ("%aggr_smem_size", "TotalSmemSize"),
+        ("%envreg0", "Zero"),
+        ("%envreg10", "Zero"),
+        ("%envreg31", "Zero"),
+        ("%pm7", "Zero"),
+    ];
+    let wide = [
+        ("%gridid", "Gridid"),
+        ("%clock64", "Clock64"),
+        ("%globaltimer", "Globaltimer"),
+        ("%current_graph_exec", "Zero"),
+        ("%pm3_64", "Zero"),
+    ];
+    let narrow = narrow.map(|(name, s)| (format!("mov.u32 %r1, {name};"), format!("wide: false, s: {s}")));
+    let wide = wide.map(|(name, s)| (format!("mov.u64 %rd1, {name};"), format!("wide: true, s: {s}")));
+    for (text, rest) in narrow.into_iter().chain(wide) {
+        let decoded = decoded(&text).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(decoded.short(), [format!("Special {{ d: 1, {rest} }}")], "{text}");
+    }
 }
