@@ -13,6 +13,8 @@ fn rows_are_padded_with_zeros() {
         let values = Sample::new("padding").matrix(rows, cols);
         let matrix = Int8Matrix::quantize(&values, rows, cols).expect("finite");
         assert_eq!((matrix.rows(), matrix.cols(), matrix.ld()), (rows, cols, cols.div_ceil(16) * 16));
+        assert_eq!((matrix.view().rows(), matrix.view().cols()), (rows, cols));
+        assert_eq!(format!("{matrix:?}"), format!("Int8Matrix[{rows}, {cols}; ld {}]", cols.div_ceil(16) * 16));
         assert_eq!((matrix.codes().len(), matrix.scales().len()), (rows * matrix.ld(), rows));
         for row in 0..rows {
             let mut codes = vec![0; cols];

@@ -4,7 +4,7 @@ use super::super::module::Module;
 use super::{around, decoded};
 
 /// A body and what its error must say.
-const REFUSED: [(&str, &str); 121] = [
+const REFUSED: [(&str, &str); 124] = [
     ("frobnicate.u32 %r1, %r2;", "instruction frobnicate is not supported"),
     ("add.u33 %r1, %r2, %r3;", "no supported type in .u33"),
     ("add.u32.wild %r1, %r2, %r3;", "modifier .wild is not supported"),
@@ -80,6 +80,9 @@ const REFUSED: [(&str, &str); 121] = [
     ("mov.u16 %rs1, %laneid;", "%laneid cannot be read as U16"),
     ("mov.u16 %rs1, %cluster_ctaid.x;", "%cluster_ctaid.x cannot be read as U16"),
     ("mov.f32 %r1, %tid.x;", "%tid.x cannot be read as F32"),
+    ("add.f32 %r1, %r2, 5;", "is not a value of type F32"),
+    ("add.f64 %rd1, %rd2, 5;", "is not a value of type F64"),
+    ("add.f16 %rs1, %rs2, 0d3F80000000000000;", "is not a value of type F16"),
     ("add.f16x2 %r1, %r2, 0f3F800000;", "is not a value of type F16x2"),
     ("fma.rn.f16 %rs1, %rs2, %rs3, 0f3F800000;", "is not a value of type F16"),
     ("add.u64 %rd1, %rd2, 0f3F800000;", "is not a value of type U64"),
