@@ -187,7 +187,7 @@ pub struct Row {
     pub max_registers: u32,
     /// Dynamic shared memory in bytes; 0 where the plan decides at run time.
     pub shared_bytes: u32,
-    /// Tensor-core instruction that must be in the machine code, if any.
+    /// Tensor-core instruction that must be in the machine code, if any; `A|B` is one of two.
     pub expect_sass: Option<&'static str>,
     /// Parameter block.
     pub params: &'static Params,

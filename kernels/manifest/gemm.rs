@@ -44,12 +44,15 @@ pub(super) const GEMM_MMA: Params = Params {
     ],
 };
 
-/// One tile: its threads and what it needs. K of tiles is in bytes here. Hopper's assembler makes mma of fp8 out of
-/// conversions to f16, which takes registers.
-const fn row(m: u32, n: u32, k: u32, stages: u32, warps: u32, target: Target) -> Row {
+/// One tile: its threads and what it needs. K of tiles is in bytes here. The large tile of bytes fits two blocks a
+/// multiprocessor (128 registers); that of floats needs a few more on some devices (12 bytes would be spilled for sm_86 and
+/// sm_89, 28 where K lies down the rows). For Hopper and Blackwell the assembler makes mma of fp8 out of conversions and mma
+/// of f16, which takes the most. What one block instead of two costs is not yet measured on a GPU.
+const fn row(m: u32, n: u32, k: u32, stages: u32, warps: u32, target: Target, bytes: bool) -> Row {
     let (min_blocks, max_registers) = match (m, target) {
-        (128, Target::Sm89) => (1, 168),
-        (128, _) => (2, 128),
+        (128, Target::Sm89) => (1, 248),
+        (128, _) if bytes => (2, 128),
+        (128, _) => (1, 168),
         (64, Target::Sm89) => (3, 168),
         (64, _) => (4, 128),
         (_, Target::Sm89) => (2, 128),
@@ -71,8 +74,14 @@ const fn row(m: u32, n: u32, k: u32, stages: u32, warps: u32, target: Target) ->
     }
 }
 
+/// Whether two names are one, in a constant.
+const fn equal(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    a.len() == 2 && b.len() == 2 && a[0] == b[0] && a[1] == b[1]
+}
+
 /// A table with a line a row: key, source, symbol suffix, element as the kernel names it, direction of K, tile with K in
-/// elements and in bytes, stages, warps, targets, instruction.
+/// elements and in bytes, stages, warps, targets, instruction (of fp8 one of two).
 macro_rules! rows {
     ($($entry:ident $source:literal $symbol:literal $kind:literal $down:literal
         $m:literal $n:literal $k:literal $bytes:literal $stages:literal $warps_m:literal $warps_n:literal
@@ -95,7 +104,7 @@ macro_rules! rows {
             ],
             targets: &[Target::$target],
             expect_sass: Some($sass),
-            ..row($m, $n, $bytes, $stages, $warps_m * $warps_n, Target::$target)
+            ..row($m, $n, $bytes, $stages, $warps_m * $warps_n, Target::$target, equal($kind, "S8"))
         }),*]
     };
 }
@@ -124,16 +133,16 @@ pub(super) const ROWS: [Row; 33] = rows! {
     GemmBf16MmaBDown64x64x32 "bf16_mma_down" "bf16_mma_b_down" "Bf16" ", true, false" 64 64 32 64 4 2 2 Sm80 "HMMA.16816.F32.BF16";
     GemmBf16MmaDown128x128x32 "bf16_mma_down" "bf16_mma_down" "Bf16" ", false, false" 128 128 32 64 3 2 4 Sm80 "HMMA.16816.F32.BF16";
     GemmBf16MmaDown64x64x32 "bf16_mma_down" "bf16_mma_down" "Bf16" ", false, false" 64 64 32 64 4 2 2 Sm80 "HMMA.16816.F32.BF16";
-    GemmE4m3E4m3Mma128x128x64 "fp8_mma" "e4m3_e4m3_mma" "E4m3E4m3" "" 128 128 64 64 3 2 4 Sm89 "QMMA.16832.F32.E4M3.E4M3";
-    GemmE4m3E4m3Mma64x64x64 "fp8_mma" "e4m3_e4m3_mma" "E4m3E4m3" "" 64 64 64 64 4 2 2 Sm89 "QMMA.16832.F32.E4M3.E4M3";
-    GemmE4m3E4m3Mma16x64x128 "fp8_mma" "e4m3_e4m3_mma" "E4m3E4m3" "" 16 64 128 128 4 1 4 Sm89 "QMMA.16832.F32.E4M3.E4M3";
-    GemmE4m3E5m2Mma128x128x64 "fp8_mma" "e4m3_e5m2_mma" "E4m3E5m2" "" 128 128 64 64 3 2 4 Sm89 "QMMA.16832.F32.E4M3.E5M2";
-    GemmE4m3E5m2Mma64x64x64 "fp8_mma" "e4m3_e5m2_mma" "E4m3E5m2" "" 64 64 64 64 4 2 2 Sm89 "QMMA.16832.F32.E4M3.E5M2";
-    GemmE4m3E5m2Mma16x64x128 "fp8_mma" "e4m3_e5m2_mma" "E4m3E5m2" "" 16 64 128 128 4 1 4 Sm89 "QMMA.16832.F32.E4M3.E5M2";
-    GemmE5m2E4m3Mma128x128x64 "fp8_mma" "e5m2_e4m3_mma" "E5m2E4m3" "" 128 128 64 64 3 2 4 Sm89 "QMMA.16832.F32.E5M2.E4M3";
-    GemmE5m2E4m3Mma64x64x64 "fp8_mma" "e5m2_e4m3_mma" "E5m2E4m3" "" 64 64 64 64 4 2 2 Sm89 "QMMA.16832.F32.E5M2.E4M3";
-    GemmE5m2E4m3Mma16x64x128 "fp8_mma" "e5m2_e4m3_mma" "E5m2E4m3" "" 16 64 128 128 4 1 4 Sm89 "QMMA.16832.F32.E5M2.E4M3";
-    GemmE5m2E5m2Mma128x128x64 "fp8_mma" "e5m2_e5m2_mma" "E5m2E5m2" "" 128 128 64 64 3 2 4 Sm89 "QMMA.16832.F32.E5M2.E5M2";
-    GemmE5m2E5m2Mma64x64x64 "fp8_mma" "e5m2_e5m2_mma" "E5m2E5m2" "" 64 64 64 64 4 2 2 Sm89 "QMMA.16832.F32.E5M2.E5M2";
-    GemmE5m2E5m2Mma16x64x128 "fp8_mma" "e5m2_e5m2_mma" "E5m2E5m2" "" 16 64 128 128 4 1 4 Sm89 "QMMA.16832.F32.E5M2.E5M2";
+    GemmE4m3E4m3Mma128x128x64 "fp8_mma" "e4m3_e4m3_mma" "E4m3E4m3" "" 128 128 64 64 3 2 4 Sm89 "QMMA.16832.F32.E4M3.E4M3|HMMA.16816.F32";
+    GemmE4m3E4m3Mma64x64x64 "fp8_mma" "e4m3_e4m3_mma" "E4m3E4m3" "" 64 64 64 64 4 2 2 Sm89 "QMMA.16832.F32.E4M3.E4M3|HMMA.16816.F32";
+    GemmE4m3E4m3Mma16x64x128 "fp8_mma" "e4m3_e4m3_mma" "E4m3E4m3" "" 16 64 128 128 4 1 4 Sm89 "QMMA.16832.F32.E4M3.E4M3|HMMA.16816.F32";
+    GemmE4m3E5m2Mma128x128x64 "fp8_mma" "e4m3_e5m2_mma" "E4m3E5m2" "" 128 128 64 64 3 2 4 Sm89 "QMMA.16832.F32.E4M3.E5M2|HMMA.16816.F32";
+    GemmE4m3E5m2Mma64x64x64 "fp8_mma" "e4m3_e5m2_mma" "E4m3E5m2" "" 64 64 64 64 4 2 2 Sm89 "QMMA.16832.F32.E4M3.E5M2|HMMA.16816.F32";
+    GemmE4m3E5m2Mma16x64x128 "fp8_mma" "e4m3_e5m2_mma" "E4m3E5m2" "" 16 64 128 128 4 1 4 Sm89 "QMMA.16832.F32.E4M3.E5M2|HMMA.16816.F32";
+    GemmE5m2E4m3Mma128x128x64 "fp8_mma" "e5m2_e4m3_mma" "E5m2E4m3" "" 128 128 64 64 3 2 4 Sm89 "QMMA.16832.F32.E5M2.E4M3|HMMA.16816.F32";
+    GemmE5m2E4m3Mma64x64x64 "fp8_mma" "e5m2_e4m3_mma" "E5m2E4m3" "" 64 64 64 64 4 2 2 Sm89 "QMMA.16832.F32.E5M2.E4M3|HMMA.16816.F32";
+    GemmE5m2E4m3Mma16x64x128 "fp8_mma" "e5m2_e4m3_mma" "E5m2E4m3" "" 16 64 128 128 4 1 4 Sm89 "QMMA.16832.F32.E5M2.E4M3|HMMA.16816.F32";
+    GemmE5m2E5m2Mma128x128x64 "fp8_mma" "e5m2_e5m2_mma" "E5m2E5m2" "" 128 128 64 64 3 2 4 Sm89 "QMMA.16832.F32.E5M2.E5M2|HMMA.16816.F32";
+    GemmE5m2E5m2Mma64x64x64 "fp8_mma" "e5m2_e5m2_mma" "E5m2E5m2" "" 64 64 64 64 4 2 2 Sm89 "QMMA.16832.F32.E5M2.E5M2|HMMA.16816.F32";
+    GemmE5m2E5m2Mma16x64x128 "fp8_mma" "e5m2_e5m2_mma" "E5m2E5m2" "" 16 64 128 128 4 1 4 Sm89 "QMMA.16832.F32.E5M2.E5M2|HMMA.16816.F32";
 };

@@ -199,6 +199,11 @@ impl Tile {
     }
 }
 
+/// Blocks that K is cut for at most.
+fn slots(facts: &DeviceFacts, resident: u32) -> u64 {
+    u64::from(facts.sm_count) * u64::from(resident.max(2))
+}
+
 /// Of some tiles the one, and the cut, of least estimated cycles; None where no tile serves.
 pub(in crate::plan) fn best(tiles: &[Tile], work: &Work, facts: &DeviceFacts, model: &Model) -> Option<(u64, Cut)> {
     let mut best: Option<(u64, Cut)> = None;
@@ -208,12 +213,12 @@ pub(in crate::plan) fn best(tiles: &[Tile], work: &Work, facts: &DeviceFacts, mo
             continue;
         }
         // Splitting K pays only while there are too few tiles to fill the device: into as many slices as put one
-        // block, or as many as fit, on every multiprocessor.
+        // block, or as many as fit (or two by turns), on every multiprocessor.
         let count = tile.count(work.m, work.n).saturating_mul(work.batch as u64).max(1);
         let max = tile.max_split(work.k);
         let fill = |blocks: u64| if count >= blocks { 1 } else { (blocks / count).min(max.into()) as u32 };
         let one = fill(facts.sm_count.into());
-        let all = fill(u64::from(facts.sm_count) * u64::from(resident));
+        let all = fill(slots(facts, resident));
         let mut before = 0;
         for split in [1, one, all] {
             if split <= before {
@@ -233,13 +238,13 @@ pub(in crate::plan) fn best(tiles: &[Tile], work: &Work, facts: &DeviceFacts, mo
 /// Scratch bytes that cover what [`best`] makes of every problem of at most these dimensions.
 pub(in crate::plan) fn scratch_bound(tiles: &[Tile], max: &Work, facts: &DeviceFacts) -> u128 {
     let bound = tiles.iter().filter(|tile| tile.resident(facts) > 0).map(|tile| {
-        // Only so many slices that all blocks are resident: split * tiles <= slots.
+        // Only so many slices that split * tiles <= slots.
         let splits = u128::from(tile.max_split(max.k));
         let count = u128::from(tile.count(max.m, max.n)) * max.batch as u128;
         if splits < 2 || count == 0 {
             return 0;
         }
-        let slots = u128::from(facts.sm_count) * u128::from(tile.resident(facts));
+        let slots = u128::from(slots(facts, tile.resident(facts)));
         let partials = (splits * count).min(slots) * u128::from(tile.sum_bytes());
         let tickets = 4 * count.min(slots / 2);
         partials.next_multiple_of(SCRATCH_ALIGN as u128) + tickets
