@@ -16,7 +16,6 @@ fn blocks(row: &Row) -> u32 {
         ("probe/probe_wgmma", _) => WGMMA_CASES,
         (_, Entry::ProbeWarpAtomic) => 1,
         ("probe/probe_warp", _) => 4,
-        ("probe/probe_integer", _) => 1,
         (
             _,
             Entry::ProbeConvertHalf | Entry::ProbeConvertBf16 | Entry::ProbeConvertFp8 | Entry::ProbeConvertFp8Wide,

@@ -172,8 +172,7 @@ impl Tile {
     }
 
     /// Estimated cycles of a problem cut so: the slower of what the multiprocessors need and what the device
-    /// memory needs, and what a split costs on top. A grid has at most 2^31 blocks and K at most 2^26 steps, so
-    /// that nothing here overflows.
+    /// memory needs, and what a split costs on top. Saturates: few multiprocessors may have 2^31 blocks of 2^25 steps.
     pub fn cost(&self, work: &Work, cut: &Cut, facts: &DeviceFacts, resident: u32, model: &Model) -> u64 {
         let split = cut.split_k;
         let sms = facts.sm_count.max(1);
@@ -185,7 +184,7 @@ impl Tile {
         let store = self.sums * work.out / 4;
         let block = u64::from(steps) * u64::from(self.math.max(load)) + u64::from(store);
         let fill = u64::from(rounds.div_ceil(resident.max(1))) * u64::from(2 * model.latency);
-        let compute = u64::from(rounds) * block + fill;
+        let compute = u64::from(rounds).saturating_mul(block).saturating_add(fill);
 
         let memory = work.bytes / (u64::from(model.dram_bytes_per_cycle) * u64::from(sms));
 
@@ -195,7 +194,7 @@ impl Tile {
             _ => SPLIT_OVERHEAD + (u64::from(rounds) + u64::from(split)) * u64::from(self.sums),
         };
         // The slower of the two hides most of the other, not all of it.
-        compute.max(memory) + compute.min(memory) / 4 + reduce
+        compute.max(memory).saturating_add(compute.min(memory) / 4).saturating_add(reduce)
     }
 }
 

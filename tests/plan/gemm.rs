@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use halfbyte::format::DType;
 use halfbyte::manifest::{Entry, ROWS};
-use halfbyte::plan::gemm::{GemmPlan, GemmProblem, MAX_SPLIT, Operand, SCRATCH_ALIGN, candidates, plan, scratch_bound};
+use halfbyte::plan::gemm::{
+    GemmPlan, GemmProblem, MAX_K_BYTES, MAX_SPLIT, Operand, SCRATCH_ALIGN, candidates, plan, scratch_bound,
+};
 use halfbyte::plan::gemm_s8::Output;
 use halfbyte::plan::{DeviceFacts, GRID_X_MAX};
 use proptest::prelude::*;
@@ -167,6 +169,20 @@ fn batch_invariant_slices_do_not_depend_on_m_or_the_batch() {
             }
             assert_eq!(slices.len(), 1, "N {n}, K {k}: {slices:?}");
         }
+    }
+}
+
+/// As many tiles as a grid may have, of the longest K, by one multiprocessor: the estimate stays at its greatest value.
+#[test]
+fn the_largest_problems_are_planned() {
+    let one = DeviceFacts { sm_count: 1, ..SM80 };
+    let (rows, columns) = (1 << 15, (1 << 16) - 1);
+    let (m, n) = (128 * rows, 128 * columns);
+    for k in [MAX_K_BYTES / 2, 1 << 10] {
+        let problem = GemmProblem::new(m, n, k, DType::F16, Output::F16);
+        let plan = plan(&problem, &one).unwrap();
+        assert_eq!(plan.geometry().unwrap().grid, [(rows * columns) as u32, 1, 1], "{plan}");
+        assert_eq!(plan.cycles() == u64::MAX, k > 1 << 10, "{plan}");
     }
 }
 
