@@ -356,6 +356,29 @@ fn batches_and_the_output_as_addend() {
 }
 
 #[test]
+fn a_beta_of_zero_reads_no_c() {
+    for device in devices() {
+        let stream = device.stream().unwrap();
+        let gemm = Gemm::new(&device, Operand::new(DType::F16), Operand::new(DType::F16)).unwrap();
+        let (a, nan) = (stream.upload(&[f16::ONE; 4]).unwrap(), stream.upload(&[f32::NAN; 4]).unwrap());
+        let plan = gemm.plan(&GemmProblem::new(2, 2, 2, DType::F16, Output::F32)).unwrap();
+        for output in [false, true] {
+            let mut d = stream.upload(&[f32::NAN; 4]).unwrap();
+            let args = GemmArgs {
+                c: if output { Addend::Output } else { Addend::Matrix(strided_of(nan.view(), 2)) },
+                ..GemmArgs::new(
+                    strided_of(a.view(), 2),
+                    strided_of(a.view(), 2),
+                    StridedMut { view: d.view_mut(), ld: 2, stride: 0 },
+                )
+            };
+            gemm.run(&plan, &stream, args).unwrap();
+            assert_eq!(stream.download(&d).unwrap(), [2.0; 4], "{device}");
+        }
+    }
+}
+
+#[test]
 fn empty_products_do_nothing_or_leave_what_is_added() {
     for device in devices() {
         let mut tally = Tally::default();

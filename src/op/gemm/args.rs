@@ -3,9 +3,9 @@
 use float8::{F8E4M3, F8E5M2};
 use half::{bf16, f16};
 
-use super::super::mma::Vector;
+use super::super::mma::{self, Mma, Vector};
 use super::super::{OutputElement, check};
-use super::{DType, GemmProblem, MAX_K_WITH_ZEROS, Output, SCRATCH_ALIGN};
+use super::{DType, GemmPlan, GemmProblem, MAX_K_WITH_ZEROS, Output, SCRATCH_ALIGN, side};
 use crate::device::{Device, Element, Matrix, MatrixMut, Region, Span, View, ViewMut};
 use crate::{Error, Result};
 
@@ -124,22 +124,6 @@ impl<'a, A, B, O> GemmArgs<'a, A, B, O> {
     }
 }
 
-/// Arguments that keep every rule.
-pub(super) struct Checked<'a, A, B, O> {
-    pub a: Strided<'a, A>,
-    pub b: Strided<'a, B>,
-    pub c: Addend<'a, O>,
-    pub d: StridedMut<'a, O>,
-    pub alpha: f32,
-    pub beta: f32,
-    pub scale_row: Option<Vector<'a, f32>>,
-    pub scale_col: Option<Vector<'a, f32>>,
-    pub bias: Option<Vector<'a, f32>>,
-    pub zero_row: Option<Vector<'a, i32>>,
-    pub column_sums: Option<Vector<'a, i32>>,
-    pub scratch: Option<ViewMut<'a, u8>>,
-}
-
 const NOWHERE: Span = Span { address: 0, row_bytes: 0, row_stride: 0, rows: 0 };
 
 /// Elements that `batch` matrices of `rows` × `cols` cover, and the bytes of them.
@@ -149,13 +133,11 @@ struct Extent {
 }
 
 /// The extent of matrices from `address` on, if they lie in `have` elements.
-#[allow(clippy::too_many_arguments)] // what a batch of matrices is
 fn extent<T>(
     what: &'static str,
     address: u64,
     have: usize,
-    rows: usize,
-    cols: usize,
+    (rows, cols): (usize, usize),
     ld: usize,
     batch: usize,
     stride: usize,
@@ -183,6 +165,22 @@ fn extent<T>(
     };
     debug_assert!(len >= one);
     Ok(Extent { len, span })
+}
+
+impl<'a, T: Element> Strided<'a, T> {
+    /// The same with a view no longer than need be, and where it lies, if `batch` matrices of this shape are within it.
+    fn within(
+        self,
+        device: &Device,
+        what: &'static str,
+        shape: (usize, usize),
+        batch: usize,
+    ) -> Result<(Strided<'a, T>, Span)> {
+        check::device(device, what, &self.view)?;
+        let Strided { view, ld, stride } = self;
+        let at = extent::<T>(what, view.span().address, view.len(), shape, ld, batch, stride)?;
+        Ok((Strided { view: view.slice(..at.len)?, ..self }, at.span))
+    }
 }
 
 /// A vector of one value, of one for each of `need`, or of so many for each matrix of the batch.
@@ -218,13 +216,15 @@ fn vector<'a, T: Element>(
 }
 
 impl<'a, A: GemmElement, B: GemmElement, O: OutputElement> GemmArgs<'a, A, B, O> {
-    /// The arguments with views no longer than need be, if they keep every rule.
+    /// What the kernel is told, with views no longer than need be, if the arguments keep every rule; and the scratch, which
+    /// it does not hold yet.
+    #[allow(clippy::type_complexity)] // the kernel's arguments and the scratch
     pub(super) fn checked(
         self,
         device: &Device,
-        p: &GemmProblem,
-        scratch_bytes: usize,
-    ) -> Result<Checked<'a, A, B, O>> {
+        plan: &GemmPlan,
+    ) -> Result<(Mma<'a, A, B, O>, Option<ViewMut<'a, u8>>)> {
+        let p = plan.problem();
         let GemmProblem { m, n, k, batch, a, b, out, .. } = *p;
         for (what, have, want) in [("a", A::DTYPE, a.dtype), ("b", B::DTYPE, b.dtype)] {
             if have != want {
@@ -237,33 +237,11 @@ impl<'a, A: GemmElement, B: GemmElement, O: OutputElement> GemmArgs<'a, A, B, O>
         self.check_what_goes_together(p)?;
 
         let memory = |rows: usize, down: bool| if down { (k, rows) } else { (rows, k) };
-        check::device(device, "a", &self.a.view)?;
-        let (rows, cols) = memory(m, a.k_down);
-        let at_a = extent::<A>(
-            "a",
-            self.a.view.span().address,
-            self.a.view.len(),
-            rows,
-            cols,
-            self.a.ld,
-            batch,
-            self.a.stride,
-        )?;
-        check::device(device, "b", &self.b.view)?;
-        let (rows, cols) = memory(n, b.k_down);
-        let at_b = extent::<B>(
-            "b",
-            self.b.view.span().address,
-            self.b.view.len(),
-            rows,
-            cols,
-            self.b.ld,
-            batch,
-            self.b.stride,
-        )?;
+        let (a, at_a) = self.a.within(device, "a", memory(m, a.k_down), batch)?;
+        let (b, at_b) = self.b.within(device, "b", memory(n, b.k_down), batch)?;
         check::device(device, "d", &self.d.view)?;
         let (address, len) = (self.d.view.span().address, self.d.view.len());
-        let at_d = extent::<O>("d", address, len, m, n, self.d.ld, batch, self.d.stride)?;
+        let at_d = extent::<O>("d", address, len, (m, n), self.d.ld, batch, self.d.stride)?;
         let one = at_d.len.saturating_sub(batch.saturating_sub(1).saturating_mul(self.d.stride));
         if batch > 1 && self.d.stride < one {
             return Err(Error::Shape(format!(
@@ -273,15 +251,15 @@ impl<'a, A: GemmElement, B: GemmElement, O: OutputElement> GemmArgs<'a, A, B, O>
         }
 
         let mut inputs = [("", NOWHERE); 8];
-        (inputs[0], inputs[1]) = (("a", at_a.span), ("b", at_b.span));
+        (inputs[0], inputs[1]) = (("a", at_a), ("b", at_b));
         let c = match self.c {
             Addend::Matrix(c) => {
-                check::device(device, "c", &c.view)?;
-                let at = extent::<O>("c", c.view.span().address, c.view.len(), m, n, c.ld, batch, c.stride)?;
-                inputs[2] = ("c", at.span);
-                Addend::Matrix(Strided { view: c.view.slice(..at.len)?, ..c })
+                let (c, at_c) = c.within(device, "c", (m, n), batch)?;
+                inputs[2] = ("c", at_c);
+                mma::Addend::Of(c.view, c.ld as i64, c.stride as i64)
             }
-            other => other,
+            Addend::Output => mma::Addend::Output,
+            Addend::None => mma::Addend::None,
         };
         let scale_row = vector(device, "scale_row", "M", self.scale_row, m, batch, true)?;
         let scale_col = vector(device, "scale_col", "N", self.scale_col, n, batch, true)?;
@@ -307,21 +285,29 @@ impl<'a, A: GemmElement, B: GemmElement, O: OutputElement> GemmArgs<'a, A, B, O>
             *slot = (what, vector.as_ref().map_or(NOWHERE, |v| v.view.span()));
         }
         check::apart(("d", at_d.span), &inputs)?;
-        check_scratch(device, self.scratch.as_ref(), scratch_bytes, at_d.span, &inputs)?;
-        Ok(Checked {
-            a: Strided { view: self.a.view.slice(..at_a.len)?, ..self.a },
-            b: Strided { view: self.b.view.slice(..at_b.len)?, ..self.b },
-            c,
-            d: StridedMut { view: self.d.view.slice(..at_d.len)?, ..self.d },
-            alpha: self.alpha,
-            beta: self.beta,
+        check_scratch(device, self.scratch.as_ref(), plan.scratch_bytes(), at_d.span, &inputs)?;
+        // The plan checked that the dimensions fit an i32, and that the bytes of K do.
+        let size = p.a.dtype.size() as u32;
+        let mma = Mma {
+            a: side(a),
+            b: side(b),
+            c: if self.beta == 0.0 { mma::Addend::None } else { c },
+            ldd: self.d.ld as i64,
+            batch_d: self.d.stride as i64,
+            d: self.d.view.slice(..at_d.len)?,
             scale_row,
             scale_col,
             bias,
             zero_row,
             column_sums,
-            scratch: self.scratch,
-        })
+            scratch: None,
+            mn: [m as u32, n as u32],
+            k: [k as u32 * size, plan.split_k(), plan.k_slice() * size],
+            d_type: out.code(),
+            alpha: self.alpha,
+            beta: self.beta,
+        };
+        Ok((mma, self.scratch))
     }
 
     fn check_what_goes_together(&self, p: &GemmProblem) -> Result<()> {

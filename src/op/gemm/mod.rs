@@ -2,7 +2,7 @@
 
 mod args;
 
-use super::mma::{self, Mma, Side};
+use super::mma::Side;
 use super::{OutputElement, Step, check};
 use crate::device::{Device, Launch, Region, Stream};
 use crate::format::DType;
@@ -103,45 +103,16 @@ impl Gemm {
         mut each: impl FnMut(Step<'_>) -> Result<()>,
     ) -> Result<()> {
         check::plan_facts(plan.facts(), &self.device)?;
-        let problem = *plan.problem();
-        self.serves(&problem)?;
-        let args = args.checked(&self.device, &problem, plan.scratch_bytes())?;
+        self.serves(plan.problem())?;
+        let (mut mma, scratch) = args.checked(&self.device, plan)?;
         let Some(&geometry) = plan.geometry() else { return Ok(()) };
-
-        let mut scratch = None;
-        if let Some(given) = args.scratch.filter(|_| plan.split_k() > 1) {
+        if let Some(given) = scratch.filter(|_| plan.split_k() > 1) {
             let (partials, tickets) = given.slice(..plan.tickets().end)?.split_at(plan.tickets().start)?;
             let mut tickets = tickets.cast::<u32>()?;
             each(Step::Clear(tickets.reborrow()))?;
-            scratch = Some((partials, tickets));
+            mma.scratch = Some((partials, tickets));
         }
-        // The plan checked that the dimensions fit an i32, and that the bytes of K do.
-        let size = problem.a.dtype.size() as u32;
         let mut launch = Launch::new(geometry);
-        let mma = Mma {
-            a: side(args.a),
-            b: side(args.b),
-            c: match args.c {
-                _ if args.beta == 0.0 => mma::Addend::None,
-                Addend::None => mma::Addend::None,
-                Addend::Matrix(c) => mma::Addend::Of(c.view, c.ld as i64, c.stride as i64),
-                Addend::Output => mma::Addend::Output,
-            },
-            ldd: args.d.ld as i64,
-            batch_d: args.d.stride as i64,
-            d: args.d.view,
-            scale_row: args.scale_row,
-            scale_col: args.scale_col,
-            bias: args.bias,
-            zero_row: args.zero_row,
-            column_sums: args.column_sums,
-            scratch,
-            mn: [problem.m as u32, problem.n as u32],
-            k: [problem.k as u32 * size, plan.split_k(), plan.k_slice() * size],
-            d_type: problem.out.code(),
-            alpha: args.alpha,
-            beta: args.beta,
-        };
         mma.encode(&mut launch);
         each(Step::Launch(launch.finish()?))
     }
