@@ -25,7 +25,7 @@
 //     b, one stage                   8192                     4096                     8192
 //     ring of stages                49152                    32768                    40960
 //     warps' output stages     16384 of the ring         8192 of the ring         4096 of the ring
-// 49152 lets two blocks share a multiprocessor of 100 KB. Tiles are swizzled (tile/swizzle.cuh).
+// 49152 lets two blocks of bytes share a multiprocessor of 100 KB. Tiles are swizzled (tile/swizzle.cuh).
 //
 // The ring   Tiles of TILE_K bytes of K arrive by cp.async STAGES - 1 ahead. A barrier an iteration says both that the
 // tile to be used has arrived for every warp and that the slot to be refilled has been used by every warp. Operands that
@@ -38,7 +38,7 @@
 // split_k * TILE_M * TILE_N words a tile, 16-byte aligned, and tickets one zero a tile.
 // Floor   sm_80, for mma.m16n8k32 of bytes, mma.m16n8k16 of 16-bit floats and cp.async; sm_89 for mma of fp8.
 // Determinism   The same bits under every plan of one k_slice; of bytes, under every plan.
-// Tried and lost   Of bytes on an H100, beside cuBLASLt: benches/README.md. Of floats: not yet measured on a GPU.
+// Tried and lost   Not yet measured on a GPU; benches/README.md has figures of the kernel of bytes that this one replaced.
 #pragma once
 #include <cstdint>
 
