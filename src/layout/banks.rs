@@ -40,8 +40,7 @@ pub fn wavefronts(addresses: &[Option<u64>], width: u64) -> Option<Wavefronts> {
     }
     let mut total = Wavefronts::default();
     for phase in addresses.chunks(lanes_per_phase) {
-        let words: BTreeSet<u64> =
-            phase.iter().flatten().flat_map(|&at| (0..width / WORD).map(move |word| at / WORD + word)).collect();
+        let words: BTreeSet<u64> = phase.iter().flatten().flat_map(|&at| at / WORD..(at + width) / WORD).collect();
         let mut queue = [0u32; BANKS as usize];
         for word in &words {
             queue[(word % BANKS) as usize] += 1;

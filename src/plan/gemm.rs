@@ -401,13 +401,25 @@ pub fn scratch_bound(max: &GemmProblem, facts: &DeviceFacts) -> Result<usize> {
 /// column of tiles would be.
 fn invariant_bound(tiles: &[Tile], max: &GemmProblem, facts: &DeviceFacts) -> u128 {
     let slices = (max.k as u64 * max.a.dtype.size() as u64).div_ceil(INVARIANT_SLICE).clamp(1, MAX_SPLIT.into());
-    if slices < 2 || max.is_empty() {
+    if slices < 2 {
         return 0;
     }
     let bound = tiles.iter().filter(|tile| tile.resident(facts) > 0).map(|tile| {
         let count = u128::from(tile.count(max.m, max.n)) * max.batch as u128;
-        let partials = count * u128::from(slices) * u128::from(tile.sum_bytes());
-        partials.next_multiple_of(SCRATCH_ALIGN as u128) + 4 * count
+        tile::scratch(count * u128::from(slices), count, tile.sum_bytes())
     });
     bound.max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two products of 3 x 7 halves by 5 x 7 bytes, to f32: each reads 42 and 35 bytes and writes 60.
+    #[test]
+    fn work_counts_every_byte_once() {
+        let b = Operand::new(DType::E4m3);
+        let problem = GemmProblem { b, batch: 2, ..GemmProblem::new(3, 5, 7, DType::F16, Output::F32) };
+        assert_eq!(problem.work().bytes, 2 * (42 + 35 + 60));
+    }
 }

@@ -68,6 +68,19 @@ impl Cut {
         let start = self.partials().end.next_multiple_of(SCRATCH_ALIGN);
         start..start + self.tiles as usize * 4
     }
+
+    /// Bytes of both, which an address space may be too small for.
+    fn scratch(&self) -> u128 {
+        match self.split_k {
+            0 | 1 => 0,
+            split => scratch(u128::from(self.tiles) * u128::from(split), self.tiles.into(), self.tile_bytes),
+        }
+    }
+}
+
+/// Bytes of the sums of so many blocks, and of a ticket for each of their tiles behind them.
+pub(in crate::plan) fn scratch(blocks: u128, tiles: u128, tile_bytes: u32) -> u128 {
+    (blocks * u128::from(tile_bytes)).next_multiple_of(SCRATCH_ALIGN as u128) + 4 * tiles
 }
 
 /// The constants of a manifest row, and what follows from them and the rates of an architecture.
@@ -152,12 +165,7 @@ impl Tile {
         // A kernel fed by tensor maps walks the tiles with as many blocks as are resident at once.
         let resident = u64::from(facts.sm_count) * u64::from(self.resident(facts));
         let grid = if self.tensor_maps { blocks.min(resident.max(1)) } else { blocks };
-        if split_k > 1 {
-            // So that the sizes of the scratch cannot overflow.
-            let partials = u128::from(blocks) * u128::from(self.sum_bytes());
-            isize::try_from(partials + SCRATCH_ALIGN as u128 + 4 * u128::from(tiles)).ok()?;
-        }
-        Some(Cut {
+        let cut = Cut {
             geometry: Geometry {
                 entry: self.entry,
                 grid: [grid as u32, 1, 1],
@@ -168,7 +176,10 @@ impl Tile {
             k_slice: steps_a_slice * self.k,
             tiles,
             tile_bytes: self.sum_bytes(),
-        })
+        };
+        // So that the sizes of the scratch cannot overflow.
+        isize::try_from(cut.scratch()).ok()?;
+        Some(cut)
     }
 
     /// Estimated cycles of a problem cut so: the slower of what the multiprocessors need and what the device
@@ -244,9 +255,7 @@ pub(in crate::plan) fn scratch_bound(tiles: &[Tile], max: &Work, facts: &DeviceF
             return 0;
         }
         let slots = u128::from(slots(facts, tile.resident(facts)));
-        let partials = (splits * count).min(slots) * u128::from(tile.sum_bytes());
-        let tickets = 4 * count.min(slots / 2);
-        partials.next_multiple_of(SCRATCH_ALIGN as u128) + tickets
+        scratch((splits * count).min(slots), count.min(slots / 2), tile.sum_bytes())
     });
     bound.max().unwrap_or(0)
 }
@@ -258,33 +267,35 @@ pub(in crate::plan) const fn uses_tensor_maps(row: &Row) -> bool {
 }
 
 const fn row(entry: Entry) -> &'static Row {
-    let mut i = 0;
-    while i < ROWS.len() {
-        if ROWS[i].entry as u32 == entry as u32 {
-            return &ROWS[i];
+    let mut rows: &'static [Row] = ROWS;
+    while let [row, rest @ ..] = rows {
+        if row.entry as u32 == entry as u32 {
+            return row;
         }
-        i += 1;
+        rows = rest;
     }
     panic!("every entry has a row")
 }
 
 const fn constant(row: &Row, name: &str) -> u32 {
-    let mut i = 0;
-    while i < row.constants.len() {
-        if equal(row.constants[i].0.as_bytes(), name.as_bytes()) {
-            return row.constants[i].1;
+    let mut constants = row.constants;
+    while let [(known, value), rest @ ..] = constants {
+        if equal(known.as_bytes(), name.as_bytes()) {
+            return *value;
         }
-        i += 1;
+        constants = rest;
     }
     panic!("a row of a product names its tile")
 }
 
-const fn equal(a: &[u8], b: &[u8]) -> bool {
-    let mut i = 0;
-    while i < a.len() && i < b.len() && a[i] == b[i] {
-        i += 1;
+const fn equal(mut a: &[u8], mut b: &[u8]) -> bool {
+    while let ([x, a_rest @ ..], [y, b_rest @ ..]) = (a, b) {
+        if *x != *y {
+            return false;
+        }
+        (a, b) = (a_rest, b_rest);
     }
-    i == a.len() && i == b.len()
+    a.is_empty() && b.is_empty()
 }
 
 #[cfg(test)]
@@ -326,5 +337,47 @@ mod tests {
             assert_eq!((cut.split_k, cut.tiles), (split, 16));
             assert_eq!(tile.cost(&work, &cut, &facts, 4, &model), cost, "{split} slices");
         }
+    }
+
+    #[test]
+    fn names_are_equal_as_a_whole() {
+        assert!(equal(b"TILE_M", b"TILE_M") && equal(b"", b""));
+        for (a, b) in [("TILE_M", "TILE_N"), ("TILE", "TILE_M"), ("", "T"), ("xTILE", "TILE")] {
+            assert!(!equal(a.as_bytes(), b.as_bytes()) && !equal(b.as_bytes(), a.as_bytes()), "{a} {b}");
+        }
+    }
+
+    /// Sums of 16x64x4 = 4096 bytes. 164 KiB hold four blocks of 40 KiB and the driver's one, so four multiprocessors have 16
+    /// slots, which no more than 8 tiles that are split can share.
+    #[test]
+    fn scratch_worked_out_by_hand() {
+        assert_eq!(scratch(3, 5, 4), 256 + 20, "tickets start at a multiple of 256");
+        let tile = Tile::new(Entry::GemmS8Mma16x64x128, Rates { macs: 2048, element: 1, l2: 40 });
+        let facts = DeviceFacts {
+            capability: 80,
+            sm_count: 4,
+            shared_per_block: 163 << 10,
+            shared_per_sm: 164 << 10,
+            registers_per_sm: 65_536,
+            threads_per_sm: 2048,
+            l2_bytes: 40 << 20,
+        };
+        let work = |m, n, k, batch| Work { m, n, k, batch, bytes: 0, out: 2 };
+        for (split, bytes) in [(1, 0), (2, 2 * 5 * 4096 + 20), (3, 3 * 5 * 4096 + 20)] {
+            let cut = tile.cut(&work(1, 320, 384, 1), &facts, split).unwrap();
+            assert_eq!((cut.scratch(), cut.tickets().end as u128), (bytes, bytes), "{split} slices");
+        }
+        for (max, bytes) in [
+            (work(1, 320, 128, 1), 0),
+            (work(1, 320, 256, 1), 10 * 4096 + 20),
+            (work(16, 64, 256, 3), 6 * 4096 + 12),
+            (work(17, 64, 256, 2), 8 * 4096 + 16),
+            (work(1, 768, 256, 1), 16 * 4096 + 32),
+            (work(0, 320, 256, 1), 0),
+        ] {
+            assert_eq!(scratch_bound(std::slice::from_ref(&tile), &max, &facts), bytes, "{} {}", max.m, max.n);
+        }
+        let small = DeviceFacts { shared_per_block: 40_959, ..facts };
+        assert_eq!(scratch_bound(&[tile], &work(1, 320, 256, 1), &small), 0, "no block of this tile fits");
     }
 }

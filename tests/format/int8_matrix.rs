@@ -105,6 +105,7 @@ fn views_check_their_lengths() {
     let view = Codes::new(&codes, 3, 4, 8).expect("2 · 8 + 4 = 20");
     assert_eq!((view.rows(), view.cols(), view.ld(), view.iter().len()), (3, 4, 8, 3));
     assert_eq!(view.row(3), None);
+    assert_eq!(format!("{view:?}"), "Codes[3, 4; ld 8]");
     assert!(matches!(Codes::new(&codes, 3, 5, 8), Err(Error::TooShort { have: 20, need: 21, .. })));
     assert!(matches!(Codes::new(&codes, 1, 4, 3), Err(Error::Shape(_))));
     assert!(matches!(Codes::new(&codes, usize::MAX, 2, 3), Err(Error::Shape(_))));

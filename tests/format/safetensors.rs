@@ -107,6 +107,8 @@ fn the_formats_own_crate_reads_what_we_write() {
     }
     let header = u64::from_le_bytes(image[..8].try_into().expect("8 bytes"));
     assert!(header.is_multiple_of(8), "the data is aligned");
+    let spaces = image[8..8 + header as usize].iter().rev().take_while(|byte| **byte == b' ').count();
+    assert!(spaces < 8, "by no more spaces than that takes: {spaces}");
 }
 
 #[test]

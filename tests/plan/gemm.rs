@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use halfbyte::format::DType;
 use halfbyte::manifest::{Entry, ROWS};
 use halfbyte::plan::gemm::{
-    GemmPlan, GemmProblem, MAX_K_BYTES, MAX_SPLIT, Operand, SCRATCH_ALIGN, candidates, plan, scratch_bound,
+    GemmPlan, GemmProblem, MAX_K_BYTES, MAX_SPLIT, Operand, SCRATCH_ALIGN, candidates, entries, plan, scratch_bound,
 };
 use halfbyte::plan::gemm_s8::Output;
 use halfbyte::plan::{DeviceFacts, GRID_X_MAX};
@@ -219,6 +219,85 @@ fn what_no_kernel_serves_is_refused_with_its_values() {
     let huge = GemmProblem { batch: usize::MAX / 2, ..GemmProblem::new(8, 8, 8, DType::F16, Output::F32) };
     assert!(refusal(&huge, &SM80).contains("address space"));
     assert!(candidates(&huge, &SM80).next().is_none() && candidates(&s32, &SM80).next().is_none());
+}
+
+#[test]
+fn the_limits_are_taken_and_what_is_beyond_is_not() {
+    let f16 = |m, n, k| GemmProblem::new(m, n, k, DType::F16, Output::F16);
+    let i8 = |k| GemmProblem::new(1, 1, k, DType::I8, Output::F16);
+    assert_eq!(MAX_K_BYTES, 2_147_483_391);
+    for problem in [f16(1_073_741_823, 1, 1), f16(1, 1_073_741_823, 1), f16(1, 1, 1_073_741_695), i8(131_071)] {
+        plan(&problem, &SM80).unwrap();
+    }
+    // 12 * (2^30 - 1)^2 bytes are more than 2^63, 8 * (2^30 - 1)^2 are less, and more than any grid covers.
+    let all = f16(1_073_741_823, 1_073_741_823, 1);
+    for (problem, why) in [
+        (f16(1_073_741_824, 1, 1), "M = 1073741824 exceeds 1073741823"),
+        (f16(1, 1_073_741_824, 1), "N = 1073741824 exceeds 1073741823"),
+        (f16(1, 1, 1_073_741_696), "K = 1073741696 exceeds 1073741695"),
+        (i8(131_072), "K = 131072 exceeds 131071"),
+        (GemmProblem { batch: 3, ..all }, "exceeds the address space"),
+        (GemmProblem { batch: 2, ..all }, "no tile serves"),
+    ] {
+        let error = plan(&problem, &SM80).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+        assert_eq!(candidates(&problem, &SM80).count(), 0, "{error}");
+    }
+    assert_eq!(candidates(&f16(0, 5, 5), &SM80).count(), 0);
+}
+
+#[test]
+fn pairs_that_no_device_multiplies_are_called_so() {
+    let (e4m3, f16) = (Operand::new(DType::E4m3), Operand::new(DType::F16));
+    for (a, b) in [(e4m3, f16), (f16, e4m3), (Operand::down(DType::I8), f16), (f16, Operand::down(DType::I8))] {
+        let problem = GemmProblem { a, b, ..GemmProblem::new(1, 1, 1, DType::F16, Output::F32) };
+        let error = plan(&problem, &SM80).unwrap_err().to_string();
+        assert!(error.contains(&format!("no kernel multiplies {} by {}", a.dtype, b.dtype)), "{error}");
+    }
+}
+
+/// 64 multiprocessors for 512 / 64 columns of tiles are 8 slices of 2 * 32768 / 8 = 8192 bytes, no matter which tile; no slice
+/// has less than 4096.
+#[test]
+fn batch_invariant_slices_worked_out_by_hand() {
+    let facts = DeviceFacts { sm_count: 64, ..SM80 };
+    let problem = |n, k| GemmProblem { batch_invariant: true, ..GemmProblem::new(1, n, k, DType::F16, Output::F16) };
+    for (n, k, slice) in [(512, 32_768, 4096), (512, 8192, 2048), (64, 1 << 20, 32_768), (8192, 8192, 8192)] {
+        for plan in candidates(&problem(n, k), &facts).chain([plan(&problem(n, k), &facts).unwrap()]) {
+            assert_eq!(plan.k_slice(), slice, "{plan}");
+        }
+    }
+
+    // 16384 bytes of K are 4 slices at most. One row of 512 columns is 4 tiles of 128 x 128 sums of 4 bytes, or, where only
+    // smaller tiles fit, 8 of 64 x 64.
+    let bound = |k, facts| scratch_bound(&problem(512, k), &facts).unwrap();
+    assert_eq!(bound(8192, facts), 4 * 4 * 65_536 + 4 * 4);
+    assert_eq!(bound(8192, DeviceFacts { shared_per_block: 45 << 10, ..facts }), 8 * 4 * 16_384 + 8 * 4);
+    assert_eq!(bound(2048, facts), 0);
+
+    let none = DeviceFacts { shared_per_block: 1000, ..facts };
+    assert!(plan(&problem(512, 8192), &none).unwrap_err().to_string().contains("1000 bytes of shared memory"));
+    for invariant in [false, true] {
+        let problem = GemmProblem { batch_invariant: invariant, ..problem(512, 8192) };
+        assert_eq!(candidates(&problem, &none).count(), 0);
+    }
+    assert_eq!(entries(problem(1, 1).a, problem(1, 1).b, &none).unwrap().count(), 0);
+    assert_eq!(entries(problem(1, 1).a, problem(1, 1).b, &facts).unwrap().count(), 3);
+}
+
+/// Every tile in every slice is a block, which one of seven multiprocessors runs.
+#[test]
+fn an_explanation_counts_the_blocks_of_a_multiprocessor() {
+    let facts = DeviceFacts { sm_count: 7, ..SM80 };
+    let text = plan(&GemmProblem::new(1, 192, 65_536, DType::F16, Output::F16), &facts).unwrap().explain();
+    let mut split = 0;
+    for line in text.lines().skip(1) {
+        let (_, counts) = line.split_once(": ").unwrap();
+        let numbers: Vec<usize> = counts.split(' ').filter_map(|word| word.parse().ok()).collect();
+        assert_eq!(numbers[2], (numbers[0] * numbers[1]).div_ceil(7), "{line}");
+        split += usize::from(numbers[0] > 1 && numbers[1] > 2);
+    }
+    assert!(split > 0, "{text}");
 }
 
 fn any_problem() -> impl Strategy<Value = GemmProblem> {

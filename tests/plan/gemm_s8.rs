@@ -377,6 +377,20 @@ fn a_plan_explains_itself() {
     );
 }
 
+/// A kernel fed by tensor maps has no more blocks than are resident: two a multiprocessor, were there room for two.
+#[test]
+fn blocks_that_walk_the_tiles_are_all_resident() {
+    let twice = DeviceFacts { shared_per_sm: 456 << 10, registers_per_sm: 131_072, ..SM90 };
+    for (facts, blocks) in [(SM90, 132), (twice, 264)] {
+        let grids: Vec<_> = candidates(&problem(8192, 8192, 1024, Output::F16), &facts)
+            .map(|plan| *plan.geometry().unwrap())
+            .filter(|g| g.entry == Entry::GemmS8Wgmma128x128x128)
+            .map(|g| g.grid)
+            .collect();
+        assert_eq!(grids, [[blocks, 1, 1]]);
+    }
+}
+
 /// Planning is for every call of a runtime. The limit of plan and launch together is 2 µs (`benches/overhead.rs`
 /// measures); this only catches a plan that has become ten times too slow, whatever else the machine does.
 #[test]

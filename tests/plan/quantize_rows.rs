@@ -69,6 +69,9 @@ fn empty_and_bad_problems() {
     check(&no_columns);
     assert_eq!(no_columns.geometry().unwrap().grid[0], 5, "rows without columns still get a scale");
 
+    let most = plan(&problem(i32::MAX as usize, 1, Input::F32), &SM80).unwrap();
+    assert!(most.geometry().is_some_and(|g| g.grid[0] >= 108), "{most}");
+
     for (p, want) in [
         (problem(1 << 31, 1, Input::F32), "2147483648 rows exceed 2147483647"),
         (problem(1, usize::MAX, Input::F16), "18446744073709551615 columns exceed 2147483647"),

@@ -1,5 +1,6 @@
 //! The JSON header: parsed without trust, then checked against the data it speaks of.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -103,15 +104,15 @@ pub(super) fn parse(header: &[u8], data_len: u64) -> Result<(Vec<Tensor>, BTreeM
     tensors.sort_by_key(|tensor| (tensor.begin, tensor.end));
     let mut end = 0;
     for tensor in &tensors {
-        if tensor.begin != end {
-            let what = if tensor.begin < end { "overlaps the tensor before it" } else { "leaves a gap before it" };
-            return Err(format!(
-                "the data of {} starts at {}, which {what}: {end} was due",
-                tensor.shown(),
-                tensor.begin
-            ));
-        }
-        end = tensor.end;
+        let what = match tensor.begin.cmp(&end) {
+            Ordering::Less => "overlaps the tensor before it",
+            Ordering::Greater => "leaves a gap before it",
+            Ordering::Equal => {
+                end = tensor.end;
+                continue;
+            }
+        };
+        return Err(format!("the data of {} starts at {}, which {what}: {end} was due", tensor.shown(), tensor.begin));
     }
     if end != data_len {
         return Err(format!("the header describes {end} bytes of data, but {data_len} follow it"));

@@ -140,7 +140,7 @@ fn ld(c: &mut Context) -> Result {
             continue;
         }
         let register = c.register(element)?;
-        if register.bits < bits || register.bits == 1 || is_float(ty) && register.bits != bits {
+        if register.bits < bits || is_float(ty) && register.bits != bits {
             return Err(format!("a destination has {} bits, {bits} are loaded", register.bits));
         }
         if width.is_some_and(|width| width != register.bits) {
@@ -196,7 +196,7 @@ fn st(c: &mut Context) -> Result {
         if let Operand::Name(name) = *element
             && let Some(register) = c.entry.names.find_register(name)?
         {
-            if register.bits < bits || register.bits == 1 || is_float(ty) && register.bits != bits {
+            if register.bits < bits || is_float(ty) && register.bits != bits {
                 return Err(format!("register {name} has {} bits, {bits} are stored", register.bits));
             }
             if width.is_some_and(|width: u8| (width == 64) != (register.bits == 64)) {
@@ -209,7 +209,7 @@ fn st(c: &mut Context) -> Result {
     let mut s: [Reg; 4] = [0; 4];
     for (s, element) in s.iter_mut().zip(sources) {
         *s = match *element {
-            Operand::Name(name) if c.entry.names.find_register(name)?.is_some() => c.register(element)?.reg,
+            Operand::Name(_) => c.register(element)?.reg,
             // A constant beside wide registers stands in the wide file too.
             Operand::Int(value) if wide_src => c.const64(value as u64)?,
             _ => c.src(element, ty)?,

@@ -221,16 +221,14 @@ impl<'a> Context<'_, '_, 'a> {
             return Err(format!("{name} is a function, which cannot be read or written"));
         }
         match self.place(symbol) {
-            Ok((Space::Local, start))
-                if space == Space::Local && !matches!(symbol, Symbol::Static(_)) && self.entry.unit.is_some() =>
-            {
-                let base = self.entry.pointer()?;
+            Ok((found, _)) if found != space => {
+                Err(format!("{name} is in {found:?} memory, the instruction reaches {space:?} memory"))
+            }
+            Ok((_, start)) => {
+                let framed = matches!(symbol, Symbol::Local(_) | Symbol::CallParam(_));
+                let base = if framed { self.entry.pointer()? } else { None };
                 Ok(Addr { base, wide: base.is_some(), offset: start.wrapping_add(offset) })
             }
-            Ok((found, start)) if found == space => {
-                Ok(Addr { base: None, wide: false, offset: start.wrapping_add(offset) })
-            }
-            Ok((found, _)) => Err(format!("{name} is in {found:?} memory, the instruction reaches {space:?} memory")),
             Err(variable) if matches!(space, Space::Global | Space::Generic) => {
                 Ok(Addr { base: Some(self.address_slot(variable, 0)?), wide: true, offset })
             }

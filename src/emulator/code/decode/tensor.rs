@@ -123,12 +123,7 @@ fn matrix(c: &mut Context, store: bool) -> Result<()> {
     let (vector, address) = if store { (second, first) } else { (first, second) };
     let addr = c.shared_addr(address, generic)?;
     let mut regs: [Reg; 4] = [0; 4];
-    // One matrix may be written with or without braces.
-    let elements = match vector {
-        Operand::Name(_) if num == 1 => std::slice::from_ref(vector),
-        _ => Context::vector(vector, usize::from(num))?,
-    };
-    for (reg, element) in regs.iter_mut().zip(elements) {
+    for (reg, element) in regs.iter_mut().zip(Context::vector(vector, usize::from(num))?) {
         *reg = if store { c.src(element, Ty::B32)? } else { c.dst(element, Ty::B32)? };
     }
     c.emit(if store { Op::Stmatrix { trans, num, s: regs, addr } } else { Op::Ldmatrix { trans, num, d: regs, addr } });

@@ -1,5 +1,7 @@
 //! Control flow, barriers, fences.
 
+use super::super::super::ptx;
+use super::super::calls::Functions;
 use super::check;
 
 #[rustfmt::skip]
@@ -93,4 +95,18 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
 #[test]
 fn forms() {
     check(40, FORMS);
+}
+
+/// A function whose address is taken and that calls by address may come back to itself; one that only prints never does.
+#[test]
+fn printing_is_not_a_call_by_address() {
+    for (call, again) in [("vprintf, (a, a)", false), ("a, (), P", true)] {
+        let text = format!(
+            ".version 9.0\n.target sm_80\n.address_size 64\n.extern .func (.param .b32 r) vprintf (.param .b64 f, .param .b64 a);\n\
+             .func f() {{ .reg .b64 a; P: .callprototype _ (); call {call}; ret; }}\n\
+             .entry k() {{ .reg .b64 a; mov.u64 a, f; call f; ret; }}"
+        );
+        let source = ptx::parse(&text).unwrap();
+        assert_eq!(Functions::new(&source).unwrap().needed(&source.entries[0]).unwrap(), [(0, again)], "{call}");
+    }
 }

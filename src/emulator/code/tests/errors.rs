@@ -4,7 +4,7 @@ use super::super::module::Module;
 use super::{around, decoded};
 
 /// A body and what its error must say.
-const REFUSED: [(&str, &str); 124] = [
+const REFUSED: [(&str, &str); 158] = [
     ("frobnicate.u32 %r1, %r2;", "instruction frobnicate is not supported"),
     ("add.u33 %r1, %r2, %r3;", "no supported type in .u33"),
     ("add.u32.wild %r1, %r2, %r3;", "modifier .wild is not supported"),
@@ -158,6 +158,46 @@ const REFUSED: [(&str, &str); 124] = [
     ("mov.u32 %r1, %envreg01;", "%envreg01 is neither"),
     ("mov.u32 %r1, %pm8;", "%pm8 is neither"),
     ("bar.arrive 0;", "1 operands, 2 expected"),
+    ("cvt.rn.f16.f32 %r1, %r2;", "the destination has 32 bits, 16 are needed"),
+    ("add.tf32 %r1, %r2, %r3;", "type TF32 is not supported here"),
+    ("add.b32 %r1, %r2, %r3;", "type B32 is not supported here"),
+    ("mad.lo.b32 %r1, %r2, %r3, %r4;", "type B32 is not supported here"),
+    ("max.relu.u16x2 %r1, %r2, %r3;", "modifier .relu is not supported"),
+    ("add.relu.s16x2 %r1, %r2, %r3;", "modifier .relu is not supported"),
+    ("mad.lo.sat.cc.s32 %r1, %r2, %r3, %r4;", "carry is supported with .lo and .hi only"),
+    ("mad.hi.sat.cc.s32 %r1, %r2, %r3, %r4;", "carry is supported with .lo and .hi only"),
+    ("mad.lo.sat.s32 %r1, %r2, %r3, %r4;", ".sat is supported with .hi.s32 only"),
+    ("mad.hi.sat.u32 %r1, %r2, %r3, %r4;", ".sat is supported with .hi.s32 only"),
+    ("mul24.hi.sat.s32 %r1, %r2, %r3;", "modifier .sat is not supported"),
+    ("mad24.lo.sat.s32 %r1, %r2, %r3, %r4;", "modifier .sat is not supported"),
+    ("mad24.hi.sat.u32 %r1, %r2, %r3, %r4;", "modifier .sat is not supported"),
+    ("shr.u8 %r1, %r2, %r3;", "type U8 is not supported here"),
+    ("shr.s8 %r1, %r2, %r3;", "type S8 is not supported here"),
+    ("shr.f32 %r1, %r2, %r3;", "type F32 is not supported here"),
+    ("shl.s32 %r1, %r2, %r3;", "type S32 is not supported here"),
+    ("set.lt.f32.f16x2 %r1, %r2, %r3;", "a comparison of F16x2 with a result of F32"),
+    ("ld.global.L2::cache_hint.u32 %r1, [%rd1], %r2;", "register %r2 has 32 bits, 64 are needed"),
+    ("red.global.add.L2::cache_hint.v2.f32 [%rd1], {%r1, %r2}, %r3;", "register %r3 has 32 bits, 64 are needed"),
+    ("st.global.u32 [%rd1], %rs1;", "register %rs1 has 16 bits, 32 are stored"),
+    ("st.global.u8 [%rd1], %p1;", "register %p1 has 1 bits, 8 are stored"),
+    ("ld.global.u8 %p1, [%rd1];", "a destination has 1 bits, 8 are loaded"),
+    ("st.global.u64 [%rd1], gvar;", "gvar"),
+    ("st.global.u32 [%rd1], %tid.x;", "%tid.x"),
+    ("red.global.cas.b32 [%rd1], %r2, %r3;", "Cas of type B32 is not supported"),
+    ("atom.global.cas.u32 %r1, [%rd1], %r2, %r3;", "Cas of type U32 is not supported"),
+    ("mov.b32 %r1, {%rs1, %rs2, %rs3};", "3 parts into 32 bits is not supported"),
+    ("mov.f32 %r1, sbuf;", "the address of sbuf is not a value of type F32"),
+    ("ld.global.u32 %r1, [lbuf];", "lbuf is in Local memory, the instruction reaches Global memory"),
+    ("ldmatrix.sync.aligned.m8n8.x1.shared.b16 %r1, [%r5];", "a vector of 1 registers is expected"),
+    (
+        "wgmma.mma_async.sync.aligned.m64n40k32.s32.s8.s8 {%r1, %r2, %r3, %r4, %r5, %r6, %r7, %r8, %r9, %r10, %r11, %r12, %r13, %r14, %r15, %r16, %r17, %r18, %r19, %r20}, %rd1, %rd2, %p1;",
+        "m64n40k32 of S8 and S8",
+    ),
+    ("wgmma.mma_async.sync.aligned.m32n8k32.s32.s8.s8 {%r1, %r2, %r3, %r4}, %rd1, %rd2, %p1;", "m32n8k32 of S8 and S8"),
+    (
+        "wgmma.mma_async.sync.aligned.m64n264k16.f16.f16.f16 {%r1}, %rd1, %rd2, %p1, 1, 1, 0, 0;",
+        "m64n264k16 of F16 and F16",
+    ),
     ("setmaxnreg.inc.sync.aligned.u32 233;", "233 is not a multiple of 8 from 24 to 256"),
 ];
 

@@ -101,11 +101,18 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
      &["Unary { f: Abs, ty: F32, d: 52, a: 2 }",
        "Binary { f: Sub, ty: U32, d: 53, a: 52, b: #0x1 }",
        "Setp { cmp: Lt, ty: U32, d: Some(1), not_d: None, a: 53, b: #0x7fffff, combine: None }"]),
+    ("testp.finite.f64 %p1, %rd2",
+     &["Unary { f: Abs, ty: F64, d: 10, a: 2 }",
+       "Setp { cmp: Lt, ty: F64, d: Some(1), not_d: None, a: 10, b: #0x7ff0000000000000, combine: None }"]),
+    ("testp.subnormal.f64 %p1, %rd2",
+     &["Unary { f: Abs, ty: F64, d: 12, a: 2 }",
+       "Binary { f: Sub, ty: U64, d: 13, a: 12, b: #0x1 }",
+       "Setp { cmp: Lt, ty: U64, d: Some(1), not_d: None, a: 13, b: #0xfffffffffffff, combine: None }"]),
     ("max.ftz.NaN.xorsign.abs.f16x2 %r1, %r2, %r3",
      &["Binary { f: MaxXorsign, ty: F16x2, mods: Mods { round: None, ftz: true, nan: true }, d: 1, a: 2, b: 3 }"]),
 ];
 
 #[test]
 fn forms() {
-    check(48, FORMS);
+    check(50, FORMS);
 }

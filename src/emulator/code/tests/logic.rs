@@ -71,6 +71,8 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
      &["Set { cmp: Lt, dty: U32, ty: F32, d: 1, a: 2, b: 3, combine: None }"]),
     ("set.eq.f16x2.f16x2 %r1, %r2, %r3",
      &["Set { cmp: Eq, dty: F16x2, ty: F16x2, d: 1, a: 2, b: 3, combine: None }"]),
+    ("set.lt.u32.f16x2 %r1, %r2, %r3",
+     &["Set { cmp: Lt, dty: U32, ty: F16x2, d: 1, a: 2, b: 3, combine: None }"]),
     ("set.ge.xor.f32.s64 %r1, %rd2, %rd3, %p1",
      &["Set { cmp: Ge, dty: F32, ty: S64, d: 1, a: 2, b: 3, combine: Some((Xor, p1)) }"]),
     ("selp.b32 %r1, %r2, 5, %p1",
@@ -87,5 +89,5 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
 
 #[test]
 fn forms() {
-    check(38, FORMS);
+    check(39, FORMS);
 }

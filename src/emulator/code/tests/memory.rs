@@ -61,6 +61,14 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
      &["Store { space: Global, ty: U8, order: Weak, vec: 1, wide_src: false, s: [42, 0, 0, 0], addr: Addr { base: Some(1), wide: true, offset: 0 } }"]),
     ("st.global.b16 [%rd1], %rd2",
      &["Store { space: Global, ty: B16, order: Weak, vec: 1, wide_src: true, s: [2, 0, 0, 0], addr: Addr { base: Some(1), wide: true, offset: 0 } }"]),
+    ("ld.weak.global.u32 %r1, [%rd2]",
+     &["Load { space: Global, ty: U32, order: Weak, vec: 1, wide_dst: false, d: [1, 0, 0, 0], addr: Addr { base: Some(2), wide: true, offset: 0 } }"]),
+    ("st.global.v2.u32 [%rd1], {%rd2, 5}",
+     &["Store { space: Global, ty: U32, order: Weak, vec: 2, wide_src: true, s: [2, #0x5, 0, 0], addr: Addr { base: Some(1), wide: true, offset: 0 } }"]),
+    ("red.global.add.L2::cache_hint.v2.f32 [%rd1], {%r1, %r2}, %rd3",
+     &["Aligned { space: Global, addr: Addr { base: Some(1), wide: true, offset: 0 }, bytes: 8 }",
+       "Atom { op: Add, space: Global, ty: F32, order: Relaxed, d: None, addr: Addr { base: Some(1), wide: true, offset: 0 }, b: 1, c: 1 }",
+       "Atom { op: Add, space: Global, ty: F32, order: Relaxed, d: None, addr: Addr { base: Some(1), wide: true, offset: 4 }, b: 2, c: 2 }"]),
     ("st.global.v2.b64 [%rd1], {%rd2, 7}",
      &["Store { space: Global, ty: B64, order: Weak, vec: 2, wide_src: true, s: [2, #0x7, 0, 0], addr: Addr { base: Some(1), wide: true, offset: 0 } }"]),
     ("st.shared.f32 [%r1], 0f00000000",
@@ -117,5 +125,5 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
 
 #[test]
 fn forms() {
-    check(50, FORMS);
+    check(53, FORMS);
 }

@@ -75,6 +75,8 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
        "Pack64 { d: 1, lo: 50, hi: 51 }"]),
     ("cvt.rn.satfinite.relu.f16.f32 %rs1, %r2",
      &["CvtPack { to: F16x2, mods: Mods { round: Nearest, sat: true, relu: true }, d: 41, a: #0x0, b: 2 }"]),
+    ("cvt.rn.bf16.f16 %rs1, %rs2",
+     &["Cvt { to: BF16, from: F16, mods: Mods { round: Nearest }, d: 41, a: 42 }"]),
     ("cvt.u64.u32 %rd1, %r2",
      &["Cvt { to: U64, from: U32, d: 1, a: 2 }"]),
     ("cvt.s64.s32 %rd1, %r2",
@@ -169,7 +171,7 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
 
 #[test]
 fn forms() {
-    check(70, FORMS);
+    check(71, FORMS);
 }
 
 /// Every special register by its name, 32 bits wide or 64.

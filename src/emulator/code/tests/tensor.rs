@@ -38,6 +38,8 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
        "Wgmma(WgmmaOp { kind: MmaKind { m: 64, n: 8, k: 16, a: F16, b: F16, acc: F16 }, d: [1, 2], a: Regs([9, 10, 11, 12]), b: 2, scale_d: p6, neg_a: true, neg_b: false, trans_a: false, trans_b: true })"]),
     ("wgmma.mma_async.sync.aligned.m64n8k32.f32.e4m3.e4m3 {%r1, %r2, %r3, %r4}, %rd1, %rd2, %p1, 1, 1",
      &["Wgmma(WgmmaOp { kind: MmaKind { m: 64, n: 8, k: 32, a: E4M3, b: E4M3, acc: F32 }, d: [1, 2, 3, 4], a: Desc(1), b: 2, scale_d: p1, neg_a: false, neg_b: false, trans_a: false, trans_b: false })"]),
+    ("wgmma.mma_async.sync.aligned.m64n24k32.s32.s8.s8 {%r1, %r2, %r3, %r4, %r5, %r6, %r7, %r8, %r9, %r10, %r11, %r12}, %rd1, %rd2, %p1",
+     &["Wgmma(WgmmaOp { kind: MmaKind { m: 64, n: 24, k: 32, a: S8, b: S8, acc: S32 }, d: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], a: Desc(1), b: 2, scale_d: p1, neg_a: false, neg_b: false, trans_a: false, trans_b: false })"]),
     ("wgmma.fence.sync.aligned",
      &["WgmmaFence"]),
     ("wgmma.commit_group.sync.aligned",
@@ -48,5 +50,5 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
 
 #[test]
 fn forms() {
-    check(19, FORMS);
+    check(20, FORMS);
 }
