@@ -25,11 +25,13 @@ pub fn header(rows: &[Row]) -> Result<String, String> {
          #pragma once\n\n#include <cstddef>\n#include <cstdint>\n\n\
          /// A TMA tensor map, as cuTensorMapEncodeTiled makes it; opaque.\n\
          struct alignas(64) TensorMapBytes {\n    unsigned char bytes[128];\n};\n\
-         static_assert(sizeof(TensorMapBytes) == 128, \"size of a tensor map\");\n",
+         static_assert(sizeof(TensorMapBytes) == 128, \"size of a tensor map\");\n\n\
+         #define HALFBYTE_AT(block, field, at) static_assert(offsetof(block, field) == at, #block \"::\" #field)\n",
     );
     for block in blocks {
         write_block(&mut text, block).map_err(|e| e.to_string())?;
     }
+    text += "\n#undef HALFBYTE_AT\n";
     Ok(text)
 }
 
@@ -46,15 +48,25 @@ fn write_block(text: &mut String, block: &Params) -> std::fmt::Result {
     let name = block.name;
     writeln!(text, "\nstruct {name} {{")?;
     for (field, kind, doc) in block.fields {
-        writeln!(text, "    /// {doc}\n    {} {field};", c_type(*kind))?;
+        let line = format!("    {} {field};  ///< {doc}", c_type(*kind));
+        match line.len() {
+            0..=120 => writeln!(text, "{line}")?,
+            _ => writeln!(text, "    /// {doc}\n    {} {field};", c_type(*kind))?,
+        }
     }
     writeln!(text, "}};\nstatic_assert(sizeof({name}) == {}, \"size of {name}\");", block.size())?;
     writeln!(text, "static_assert(alignof({name}) == {}, \"alignment of {name}\");", block.align())?;
+    let mut line = String::new();
     for (index, (field, _, _)) in block.fields.iter().enumerate() {
-        let at = block.offset(index);
-        writeln!(text, "static_assert(offsetof({name}, {field}) == {at}, \"offset of {name}::{field}\");")?;
+        let check = format!("HALFBYTE_AT({name}, {field}, {});", block.offset(index));
+        if line.len() + 1 + check.len() > 120 {
+            writeln!(text, "{line}")?;
+            line.clear();
+        }
+        line += if line.is_empty() { "" } else { " " };
+        line += &check;
     }
-    Ok(())
+    writeln!(text, "{line}")
 }
 
 fn c_type(field: Field) -> &'static str {

@@ -7,6 +7,8 @@
 mod gemm;
 #[path = "manifest/probe.rs"]
 mod probe;
+#[path = "manifest/quantize.rs"]
+mod quantize;
 
 /// Key of a kernel entry point. A plan returns one of these; only this file knows the symbol behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -16,6 +18,35 @@ pub enum Entry {
     QuantizeRowsF32,
     QuantizeRowsF16,
     QuantizeRowsBf16,
+    QuantizeRowsZeroF32,
+    QuantizeRowsZeroF16,
+    QuantizeRowsZeroBf16,
+    QuantizeRowsE4m3F32,
+    QuantizeRowsE4m3F16,
+    QuantizeRowsE4m3Bf16,
+    QuantizeRowsE5m2F32,
+    QuantizeRowsE5m2F16,
+    QuantizeRowsE5m2Bf16,
+    QuantizeGroupsS8F32,
+    QuantizeGroupsS8F16,
+    QuantizeGroupsS8Bf16,
+    QuantizeGroupsE4m3F32,
+    QuantizeGroupsE4m3F16,
+    QuantizeGroupsE4m3Bf16,
+    QuantizeGroupsE5m2F32,
+    QuantizeGroupsE5m2F16,
+    QuantizeGroupsE5m2Bf16,
+    QuantizeColumnsS8F32,
+    QuantizeColumnsS8F16,
+    QuantizeColumnsS8Bf16,
+    QuantizeColumnsE4m3F32,
+    QuantizeColumnsE4m3F16,
+    QuantizeColumnsE4m3Bf16,
+    QuantizeColumnsE5m2F32,
+    QuantizeColumnsE5m2F16,
+    QuantizeColumnsE5m2Bf16,
+    TransposeBytesB8,
+    ColumnSumsS8,
     GemmS8Mma128x128x64,
     GemmS8Mma64x64x64,
     GemmS8Mma16x64x128,
@@ -194,20 +225,19 @@ pub struct Row {
 }
 
 /// Parameters of `quantize_rows`.
-pub const QUANTIZE_ROWS: Params = Params {
-    name: "QuantizeRowsParams",
-    fields: &[
-        ("x", Field::Ptr, "[rows, cols] input, row stride ldx"),
-        ("codes", Field::PtrMut, "[rows, ldc] int8 out, columns cols..ldc are written as zero"),
-        ("scales", Field::PtrMut, "[rows] float out"),
-        ("status", Field::PtrMut, "status word, or null"),
-        ("ldx", Field::I64, "row stride of x in elements"),
-        ("ldc", Field::I64, "row stride of codes in bytes, a multiple of 16, as is the address of codes"),
-        ("rows", Field::U32, "M"),
-        ("cols", Field::U32, "K"),
-        ("cached", Field::U32, "1: the row is kept in shared memory and read once; 0: it is read twice"),
-    ],
-};
+pub const QUANTIZE_ROWS: Params = quantize::QUANTIZE_ROWS;
+
+/// Parameters of `quantize_groups`.
+pub const QUANTIZE_GROUPS: Params = quantize::QUANTIZE_GROUPS;
+
+/// Parameters of `quantize_columns`.
+pub const QUANTIZE_COLUMNS: Params = quantize::QUANTIZE_COLUMNS;
+
+/// Parameters of `transpose_bytes`.
+pub const TRANSPOSE_BYTES: Params = quantize::TRANSPOSE_BYTES;
+
+/// Parameters of `column_sums`.
+pub const COLUMN_SUMS: Params = quantize::COLUMN_SUMS;
 
 /// Parameters of every product by `mma.sync`.
 pub const GEMM_MMA: Params = gemm::GEMM_MMA;
@@ -230,61 +260,41 @@ pub const GEMM_S8_WGMMA: Params = Params {
     ],
 };
 
-const fn quantize_row(entry: Entry, symbol: &'static str, call: &'static str) -> Row {
-    Row {
-        entry,
-        symbol,
-        source: "quantize/quantize_rows",
-        call,
-        constants: &[("THREADS", 256)],
-        targets: &[Target::Sm80],
-        threads: 256,
-        min_blocks: 4,
-        max_registers: 64,
-        shared_bytes: 0,
-        expect_sass: None,
-        params: &QUANTIZE_ROWS,
-    }
-}
-
 /// Every entry point of the crate.
 pub const ROWS: &[Row] = &joined();
 
 /// The kernels that compute something, then the probes.
-const fn joined() -> [Row; KERNELS.len() + gemm::ROWS.len() + probe::ROWS.len()] {
-    let parts: [&[Row]; 3] = [KERNELS, &gemm::ROWS, &probe::ROWS];
-    let mut rows = [KERNELS[0]; KERNELS.len() + gemm::ROWS.len() + probe::ROWS.len()];
+const PARTS: [&[Row]; 5] = [&quantize::ROWS, &quantize::BYTES, KERNELS, &gemm::ROWS, &probe::ROWS];
+const COUNT: usize = PARTS[0].len() + PARTS[1].len() + PARTS[2].len() + PARTS[3].len() + PARTS[4].len();
+
+const fn joined() -> [Row; COUNT] {
+    let mut rows = [PARTS[0][0]; COUNT];
     let (mut part, mut first, mut i) = (0, 0, 0);
     while i < rows.len() {
-        if i - first == parts[part].len() {
+        if i - first == PARTS[part].len() {
             first = i;
             part += 1;
         }
-        rows[i] = parts[part][i - first];
+        rows[i] = PARTS[part][i - first];
         i += 1;
     }
     rows
 }
 
-const KERNELS: &[Row] = &[
-    quantize_row(Entry::QuantizeRowsF32, "quantize_rows_f32", "quantize_rows<format::F32, 256>"),
-    quantize_row(Entry::QuantizeRowsF16, "quantize_rows_f16", "quantize_rows<format::F16, 256>"),
-    quantize_row(Entry::QuantizeRowsBf16, "quantize_rows_bf16", "quantize_rows<format::Bf16, 256>"),
-    Row {
-        entry: Entry::GemmS8Wgmma128x128x128,
-        symbol: "gemm_s8_wgmma_128x128x128",
-        source: "gemm/gemm_s8_wgmma",
-        call: "gemm_s8_wgmma<128, 128, 128, 6>",
-        constants: &[("TILE_M", 128), ("TILE_N", 128), ("TILE_K", 128), ("STAGES", 6)],
-        targets: &[Target::Sm90a],
-        threads: 384,
-        min_blocks: 1,
-        max_registers: 168,
-        shared_bytes: 1024 + 6 * (128 + 128) * 128 + 8 * 2048 + 112,
-        expect_sass: Some("IGMMA.64x128x32.S8.S8"),
-        params: &GEMM_S8_WGMMA,
-    },
-];
+const KERNELS: &[Row] = &[Row {
+    entry: Entry::GemmS8Wgmma128x128x128,
+    symbol: "gemm_s8_wgmma_128x128x128",
+    source: "gemm/gemm_s8_wgmma",
+    call: "gemm_s8_wgmma<128, 128, 128, 6>",
+    constants: &[("TILE_M", 128), ("TILE_N", 128), ("TILE_K", 128), ("STAGES", 6)],
+    targets: &[Target::Sm90a],
+    threads: 384,
+    min_blocks: 1,
+    max_registers: 168,
+    shared_bytes: 1024 + 6 * (128 + 128) * 128 + 8 * 2048 + 112,
+    expect_sass: Some("IGMMA.64x128x32.S8.S8"),
+    params: &GEMM_S8_WGMMA,
+}];
 
 impl Row {
     /// The value of a named constant of this row.

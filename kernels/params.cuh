@@ -11,311 +11,268 @@ struct alignas(64) TensorMapBytes {
 };
 static_assert(sizeof(TensorMapBytes) == 128, "size of a tensor map");
 
+#define HALFBYTE_AT(block, field, at) static_assert(offsetof(block, field) == at, #block "::" #field)
+
 struct QuantizeRowsParams {
-    /// [rows, cols] input, row stride ldx
-    const void* x;
-    /// [rows, ldc] int8 out, columns cols..ldc are written as zero
-    void* codes;
-    /// [rows] float out
-    void* scales;
-    /// status word, or null
-    void* status;
-    /// row stride of x in elements
-    int64_t ldx;
-    /// row stride of codes in bytes, a multiple of 16, as is the address of codes
-    int64_t ldc;
-    /// M
-    uint32_t rows;
-    /// K
-    uint32_t cols;
-    /// 1: the row is kept in shared memory and read once; 0: it is read twice
-    uint32_t cached;
+    const void* x;  ///< [rows, cols] input, row stride ldx
+    void* codes;  ///< [rows, ldc] bytes out, columns cols..ldc are written as zero
+    void* scales;  ///< [rows] float out
+    void* zeros;  ///< [rows] int32 out, or null
+    const void* factors;  ///< [cols] float, or null
+    void* status;  ///< status word, or null
+    int64_t ldx;  ///< row stride of x in elements
+    int64_t ldc;  ///< row stride of codes in bytes, a multiple of 16, as is the address of codes
+    uint32_t rows;  ///< M
+    uint32_t cols;  ///< K
+    uint32_t cached;  ///< 1: the row is kept in shared memory and read once; 0: it is read twice
 };
-static_assert(sizeof(QuantizeRowsParams) == 64, "size of QuantizeRowsParams");
+static_assert(sizeof(QuantizeRowsParams) == 80, "size of QuantizeRowsParams");
 static_assert(alignof(QuantizeRowsParams) == 8, "alignment of QuantizeRowsParams");
-static_assert(offsetof(QuantizeRowsParams, x) == 0, "offset of QuantizeRowsParams::x");
-static_assert(offsetof(QuantizeRowsParams, codes) == 8, "offset of QuantizeRowsParams::codes");
-static_assert(offsetof(QuantizeRowsParams, scales) == 16, "offset of QuantizeRowsParams::scales");
-static_assert(offsetof(QuantizeRowsParams, status) == 24, "offset of QuantizeRowsParams::status");
-static_assert(offsetof(QuantizeRowsParams, ldx) == 32, "offset of QuantizeRowsParams::ldx");
-static_assert(offsetof(QuantizeRowsParams, ldc) == 40, "offset of QuantizeRowsParams::ldc");
-static_assert(offsetof(QuantizeRowsParams, rows) == 48, "offset of QuantizeRowsParams::rows");
-static_assert(offsetof(QuantizeRowsParams, cols) == 52, "offset of QuantizeRowsParams::cols");
-static_assert(offsetof(QuantizeRowsParams, cached) == 56, "offset of QuantizeRowsParams::cached");
+HALFBYTE_AT(QuantizeRowsParams, x, 0); HALFBYTE_AT(QuantizeRowsParams, codes, 8);
+HALFBYTE_AT(QuantizeRowsParams, scales, 16); HALFBYTE_AT(QuantizeRowsParams, zeros, 24);
+HALFBYTE_AT(QuantizeRowsParams, factors, 32); HALFBYTE_AT(QuantizeRowsParams, status, 40);
+HALFBYTE_AT(QuantizeRowsParams, ldx, 48); HALFBYTE_AT(QuantizeRowsParams, ldc, 56);
+HALFBYTE_AT(QuantizeRowsParams, rows, 64); HALFBYTE_AT(QuantizeRowsParams, cols, 68);
+HALFBYTE_AT(QuantizeRowsParams, cached, 72);
+
+struct QuantizeGroupsParams {
+    const void* x;  ///< [rows, cols] input, row stride ldx
+    void* codes;  ///< [rows, ldc] bytes out, columns cols..ldc are written as zero
+    void* scales;  ///< [rows, groups] float out, with strides scale_row and scale_group; null without groups
+    const void* scale;  ///< one float, without groups; else null
+    const void* zero;  ///< one int32 or null, without groups; else null
+    const void* factors;  ///< [cols] float, or null
+    void* status;  ///< status word, or null
+    int64_t ldx;  ///< row stride of x in elements
+    int64_t ldc;  ///< row stride of codes in bytes, a multiple of 16, as is the address of codes
+    int64_t scale_row;  ///< elements from the scale of a row to that of the next
+    int64_t scale_group;  ///< elements from the scale of a group to that of the next
+    uint32_t rows;  ///< M
+    uint32_t cols;  ///< K
+    uint32_t group;  ///< columns of a group, 64 or 128; 0 where the scale is given
+};
+static_assert(sizeof(QuantizeGroupsParams) == 104, "size of QuantizeGroupsParams");
+static_assert(alignof(QuantizeGroupsParams) == 8, "alignment of QuantizeGroupsParams");
+HALFBYTE_AT(QuantizeGroupsParams, x, 0); HALFBYTE_AT(QuantizeGroupsParams, codes, 8);
+HALFBYTE_AT(QuantizeGroupsParams, scales, 16); HALFBYTE_AT(QuantizeGroupsParams, scale, 24);
+HALFBYTE_AT(QuantizeGroupsParams, zero, 32); HALFBYTE_AT(QuantizeGroupsParams, factors, 40);
+HALFBYTE_AT(QuantizeGroupsParams, status, 48); HALFBYTE_AT(QuantizeGroupsParams, ldx, 56);
+HALFBYTE_AT(QuantizeGroupsParams, ldc, 64); HALFBYTE_AT(QuantizeGroupsParams, scale_row, 72);
+HALFBYTE_AT(QuantizeGroupsParams, scale_group, 80); HALFBYTE_AT(QuantizeGroupsParams, rows, 88);
+HALFBYTE_AT(QuantizeGroupsParams, cols, 92); HALFBYTE_AT(QuantizeGroupsParams, group, 96);
+
+struct QuantizeColumnsParams {
+    const void* x;  ///< [cols, rows] input, row stride ldx
+    void* codes;  ///< [rows, ldc] bytes out, columns cols..ldc are written as zero
+    void* scales;  ///< [rows, groups or 1] float out, strides scale_row and scale_group; null with a scale
+    const void* scale;  ///< one float that is given, or null
+    const void* zero;  ///< one int32 or null, with a scale; else null
+    const void* factors;  ///< [cols] float, or null
+    void* status;  ///< status word, or null
+    int64_t ldx;  ///< row stride of x in elements
+    int64_t ldc;  ///< row stride of codes in bytes, a multiple of 16, as is the address of codes
+    int64_t scale_row;  ///< elements from the scale of a row to that of the next
+    int64_t scale_group;  ///< elements from the scale of a group to that of the next
+    uint32_t rows;  ///< M
+    uint32_t cols;  ///< K
+    uint32_t group;  ///< steps of K of a group, 64 or 128; 0 where one scale serves a whole column
+    uint32_t splits;  ///< blocks that share the steps of K; 1 where one scale serves a whole column
+};
+static_assert(sizeof(QuantizeColumnsParams) == 104, "size of QuantizeColumnsParams");
+static_assert(alignof(QuantizeColumnsParams) == 8, "alignment of QuantizeColumnsParams");
+HALFBYTE_AT(QuantizeColumnsParams, x, 0); HALFBYTE_AT(QuantizeColumnsParams, codes, 8);
+HALFBYTE_AT(QuantizeColumnsParams, scales, 16); HALFBYTE_AT(QuantizeColumnsParams, scale, 24);
+HALFBYTE_AT(QuantizeColumnsParams, zero, 32); HALFBYTE_AT(QuantizeColumnsParams, factors, 40);
+HALFBYTE_AT(QuantizeColumnsParams, status, 48); HALFBYTE_AT(QuantizeColumnsParams, ldx, 56);
+HALFBYTE_AT(QuantizeColumnsParams, ldc, 64); HALFBYTE_AT(QuantizeColumnsParams, scale_row, 72);
+HALFBYTE_AT(QuantizeColumnsParams, scale_group, 80); HALFBYTE_AT(QuantizeColumnsParams, rows, 88);
+HALFBYTE_AT(QuantizeColumnsParams, cols, 92); HALFBYTE_AT(QuantizeColumnsParams, group, 96);
+HALFBYTE_AT(QuantizeColumnsParams, splits, 100);
+
+struct TransposeBytesParams {
+    const void* x;  ///< [rows, cols] bytes, row stride ldx
+    void* d;  ///< [cols, ldd] bytes out, columns rows..ldd are written as zero
+    int64_t ldx;  ///< row stride of x
+    int64_t ldd;  ///< row stride of d, a multiple of 16, as is the address of d
+    uint32_t rows;  ///< K
+    uint32_t cols;  ///< N
+};
+static_assert(sizeof(TransposeBytesParams) == 40, "size of TransposeBytesParams");
+static_assert(alignof(TransposeBytesParams) == 8, "alignment of TransposeBytesParams");
+HALFBYTE_AT(TransposeBytesParams, x, 0); HALFBYTE_AT(TransposeBytesParams, d, 8);
+HALFBYTE_AT(TransposeBytesParams, ldx, 16); HALFBYTE_AT(TransposeBytesParams, ldd, 24);
+HALFBYTE_AT(TransposeBytesParams, rows, 32); HALFBYTE_AT(TransposeBytesParams, cols, 36);
+
+struct ColumnSumsParams {
+    const void* codes;  ///< [rows, cols] int8, row stride ldc
+    void* sums;  ///< [rows] int32 out
+    int64_t ldc;  ///< row stride of codes
+    uint32_t rows;  ///< N
+    uint32_t cols;  ///< K
+};
+static_assert(sizeof(ColumnSumsParams) == 32, "size of ColumnSumsParams");
+static_assert(alignof(ColumnSumsParams) == 8, "alignment of ColumnSumsParams");
+HALFBYTE_AT(ColumnSumsParams, codes, 0); HALFBYTE_AT(ColumnSumsParams, sums, 8); HALFBYTE_AT(ColumnSumsParams, ldc, 16);
+HALFBYTE_AT(ColumnSumsParams, rows, 24); HALFBYTE_AT(ColumnSumsParams, cols, 28);
 
 struct GemmS8WgmmaParams {
-    /// a as [M, K] int8, box TILE_M x TILE_K, 128-byte swizzle
-    TensorMapBytes a_map;
-    /// b as [N, K] int8, box TILE_N x TILE_K, 128-byte swizzle
-    TensorMapBytes b_map;
-    /// [M, N] out of type d_type, row stride ldd
-    void* d;
-    /// [M] float, unused for s32 output
-    const void* scale_row;
-    /// [N] float, unused for s32 output
-    const void* scale_col;
-    /// [N] float, or null
-    const void* bias;
-    /// row stride of d in elements
-    int64_t ldd;
-    /// rows of a
-    uint32_t m;
-    /// rows of b
-    uint32_t n;
-    /// columns of a and b
-    uint32_t k;
-    /// 0 f32, 1 f16, 2 bf16, 3 raw s32
-    uint32_t d_type;
+    TensorMapBytes a_map;  ///< a as [M, K] int8, box TILE_M x TILE_K, 128-byte swizzle
+    TensorMapBytes b_map;  ///< b as [N, K] int8, box TILE_N x TILE_K, 128-byte swizzle
+    void* d;  ///< [M, N] out of type d_type, row stride ldd
+    const void* scale_row;  ///< [M] float, unused for s32 output
+    const void* scale_col;  ///< [N] float, unused for s32 output
+    const void* bias;  ///< [N] float, or null
+    int64_t ldd;  ///< row stride of d in elements
+    uint32_t m;  ///< rows of a
+    uint32_t n;  ///< rows of b
+    uint32_t k;  ///< columns of a and b
+    uint32_t d_type;  ///< 0 f32, 1 f16, 2 bf16, 3 raw s32
 };
 static_assert(sizeof(GemmS8WgmmaParams) == 320, "size of GemmS8WgmmaParams");
 static_assert(alignof(GemmS8WgmmaParams) == 64, "alignment of GemmS8WgmmaParams");
-static_assert(offsetof(GemmS8WgmmaParams, a_map) == 0, "offset of GemmS8WgmmaParams::a_map");
-static_assert(offsetof(GemmS8WgmmaParams, b_map) == 128, "offset of GemmS8WgmmaParams::b_map");
-static_assert(offsetof(GemmS8WgmmaParams, d) == 256, "offset of GemmS8WgmmaParams::d");
-static_assert(offsetof(GemmS8WgmmaParams, scale_row) == 264, "offset of GemmS8WgmmaParams::scale_row");
-static_assert(offsetof(GemmS8WgmmaParams, scale_col) == 272, "offset of GemmS8WgmmaParams::scale_col");
-static_assert(offsetof(GemmS8WgmmaParams, bias) == 280, "offset of GemmS8WgmmaParams::bias");
-static_assert(offsetof(GemmS8WgmmaParams, ldd) == 288, "offset of GemmS8WgmmaParams::ldd");
-static_assert(offsetof(GemmS8WgmmaParams, m) == 296, "offset of GemmS8WgmmaParams::m");
-static_assert(offsetof(GemmS8WgmmaParams, n) == 300, "offset of GemmS8WgmmaParams::n");
-static_assert(offsetof(GemmS8WgmmaParams, k) == 304, "offset of GemmS8WgmmaParams::k");
-static_assert(offsetof(GemmS8WgmmaParams, d_type) == 308, "offset of GemmS8WgmmaParams::d_type");
+HALFBYTE_AT(GemmS8WgmmaParams, a_map, 0); HALFBYTE_AT(GemmS8WgmmaParams, b_map, 128);
+HALFBYTE_AT(GemmS8WgmmaParams, d, 256); HALFBYTE_AT(GemmS8WgmmaParams, scale_row, 264);
+HALFBYTE_AT(GemmS8WgmmaParams, scale_col, 272); HALFBYTE_AT(GemmS8WgmmaParams, bias, 280);
+HALFBYTE_AT(GemmS8WgmmaParams, ldd, 288); HALFBYTE_AT(GemmS8WgmmaParams, m, 296);
+HALFBYTE_AT(GemmS8WgmmaParams, n, 300); HALFBYTE_AT(GemmS8WgmmaParams, k, 304);
+HALFBYTE_AT(GemmS8WgmmaParams, d_type, 308);
 
 struct GemmMmaParams {
-    /// [M, K], lda bytes from one row of memory to the next
-    const void* a;
-    /// [N, K], ldb bytes from one row of memory to the next
-    const void* b;
-    /// [M, N] of type d_type, row stride ldc elements; or null
-    const void* c;
-    /// [M, N] out of type d_type, row stride ldd elements
-    void* d;
-    /// [M] float (one where row_step is 0), or null; unused for s32 output
-    const void* scale_row;
-    /// [N] float (one where col_step is 0), or null; unused for s32 output
-    const void* scale_col;
-    /// [N] float, or null
-    const void* bias;
-    /// [M] int32 (one where row_step is 0), or null
-    const void* zero_row;
-    /// [N] int32, the sums of b's rows, with zero_row; else null
-    const void* column_sums;
-    /// [tiles, split_k, TILE_M * TILE_N] words when split_k > 1, 16-byte aligned
-    void* partials;
-    /// one uint32 a tile, zero before the launch, when split_k > 1
-    void* tickets;
-    /// bytes, a multiple of a_unit
-    int64_t lda;
-    /// bytes, a multiple of b_unit
-    int64_t ldb;
-    /// elements
-    int64_t ldc;
-    /// elements
-    int64_t ldd;
-    /// bytes from one matrix of a batch to the next, a multiple of a_unit
-    int64_t batch_a;
-    /// bytes, a multiple of b_unit
-    int64_t batch_b;
-    /// elements
-    int64_t batch_c;
-    /// elements
-    int64_t batch_d;
-    /// elements of scale_row and of zero_row
-    int64_t batch_row;
-    /// elements of scale_col
-    int64_t batch_col;
-    /// elements of bias
-    int64_t batch_bias;
-    /// elements of column_sums
-    int64_t batch_sums;
-    /// rows of d
-    uint32_t m;
-    /// columns of d
-    uint32_t n;
-    /// bytes of K
-    uint32_t k;
-    /// slices of K
-    uint32_t split_k;
-    /// bytes of K in one slice, a multiple of the tile's
-    uint32_t k_slice;
-    /// 0 f32, 1 f16, 2 bf16, 3 raw s32
-    uint32_t d_type;
-    /// alignment of a: 16, 4, or an element's 2 or 1
-    uint32_t a_unit;
-    /// alignment of b, likewise
-    uint32_t b_unit;
-    /// 1, or 0 where one value serves all rows
-    uint32_t row_step;
-    /// 1, or 0 where one value serves all columns
-    uint32_t col_step;
-    /// factor of the product; not of s32
-    float alpha;
-    /// factor of c
-    float beta;
+    const void* a;  ///< [M, K], lda bytes from one row of memory to the next
+    const void* b;  ///< [N, K], ldb bytes from one row of memory to the next
+    const void* c;  ///< [M, N] of type d_type, row stride ldc elements; or null
+    void* d;  ///< [M, N] out of type d_type, row stride ldd elements
+    const void* scale_row;  ///< [M] float (one where row_step is 0), or null; unused for s32 output
+    const void* scale_col;  ///< [N] float (one where col_step is 0), or null; unused for s32 output
+    const void* bias;  ///< [N] float, or null
+    const void* zero_row;  ///< [M] int32 (one where row_step is 0), or null
+    const void* column_sums;  ///< [N] int32, the sums of b's rows, with zero_row; else null
+    void* partials;  ///< [tiles, split_k, TILE_M * TILE_N] words when split_k > 1, 16-byte aligned
+    void* tickets;  ///< one uint32 a tile, zero before the launch, when split_k > 1
+    int64_t lda;  ///< bytes, a multiple of a_unit
+    int64_t ldb;  ///< bytes, a multiple of b_unit
+    int64_t ldc;  ///< elements
+    int64_t ldd;  ///< elements
+    int64_t batch_a;  ///< bytes from one matrix of a batch to the next, a multiple of a_unit
+    int64_t batch_b;  ///< bytes, a multiple of b_unit
+    int64_t batch_c;  ///< elements
+    int64_t batch_d;  ///< elements
+    int64_t batch_row;  ///< elements of scale_row and of zero_row
+    int64_t batch_col;  ///< elements of scale_col
+    int64_t batch_bias;  ///< elements of bias
+    int64_t batch_sums;  ///< elements of column_sums
+    uint32_t m;  ///< rows of d
+    uint32_t n;  ///< columns of d
+    uint32_t k;  ///< bytes of K
+    uint32_t split_k;  ///< slices of K
+    uint32_t k_slice;  ///< bytes of K in one slice, a multiple of the tile's
+    uint32_t d_type;  ///< 0 f32, 1 f16, 2 bf16, 3 raw s32
+    uint32_t a_unit;  ///< alignment of a: 16, 4, or an element's 2 or 1
+    uint32_t b_unit;  ///< alignment of b, likewise
+    uint32_t row_step;  ///< 1, or 0 where one value serves all rows
+    uint32_t col_step;  ///< 1, or 0 where one value serves all columns
+    float alpha;  ///< factor of the product; not of s32
+    float beta;  ///< factor of c
 };
 static_assert(sizeof(GemmMmaParams) == 232, "size of GemmMmaParams");
 static_assert(alignof(GemmMmaParams) == 8, "alignment of GemmMmaParams");
-static_assert(offsetof(GemmMmaParams, a) == 0, "offset of GemmMmaParams::a");
-static_assert(offsetof(GemmMmaParams, b) == 8, "offset of GemmMmaParams::b");
-static_assert(offsetof(GemmMmaParams, c) == 16, "offset of GemmMmaParams::c");
-static_assert(offsetof(GemmMmaParams, d) == 24, "offset of GemmMmaParams::d");
-static_assert(offsetof(GemmMmaParams, scale_row) == 32, "offset of GemmMmaParams::scale_row");
-static_assert(offsetof(GemmMmaParams, scale_col) == 40, "offset of GemmMmaParams::scale_col");
-static_assert(offsetof(GemmMmaParams, bias) == 48, "offset of GemmMmaParams::bias");
-static_assert(offsetof(GemmMmaParams, zero_row) == 56, "offset of GemmMmaParams::zero_row");
-static_assert(offsetof(GemmMmaParams, column_sums) == 64, "offset of GemmMmaParams::column_sums");
-static_assert(offsetof(GemmMmaParams, partials) == 72, "offset of GemmMmaParams::partials");
-static_assert(offsetof(GemmMmaParams, tickets) == 80, "offset of GemmMmaParams::tickets");
-static_assert(offsetof(GemmMmaParams, lda) == 88, "offset of GemmMmaParams::lda");
-static_assert(offsetof(GemmMmaParams, ldb) == 96, "offset of GemmMmaParams::ldb");
-static_assert(offsetof(GemmMmaParams, ldc) == 104, "offset of GemmMmaParams::ldc");
-static_assert(offsetof(GemmMmaParams, ldd) == 112, "offset of GemmMmaParams::ldd");
-static_assert(offsetof(GemmMmaParams, batch_a) == 120, "offset of GemmMmaParams::batch_a");
-static_assert(offsetof(GemmMmaParams, batch_b) == 128, "offset of GemmMmaParams::batch_b");
-static_assert(offsetof(GemmMmaParams, batch_c) == 136, "offset of GemmMmaParams::batch_c");
-static_assert(offsetof(GemmMmaParams, batch_d) == 144, "offset of GemmMmaParams::batch_d");
-static_assert(offsetof(GemmMmaParams, batch_row) == 152, "offset of GemmMmaParams::batch_row");
-static_assert(offsetof(GemmMmaParams, batch_col) == 160, "offset of GemmMmaParams::batch_col");
-static_assert(offsetof(GemmMmaParams, batch_bias) == 168, "offset of GemmMmaParams::batch_bias");
-static_assert(offsetof(GemmMmaParams, batch_sums) == 176, "offset of GemmMmaParams::batch_sums");
-static_assert(offsetof(GemmMmaParams, m) == 184, "offset of GemmMmaParams::m");
-static_assert(offsetof(GemmMmaParams, n) == 188, "offset of GemmMmaParams::n");
-static_assert(offsetof(GemmMmaParams, k) == 192, "offset of GemmMmaParams::k");
-static_assert(offsetof(GemmMmaParams, split_k) == 196, "offset of GemmMmaParams::split_k");
-static_assert(offsetof(GemmMmaParams, k_slice) == 200, "offset of GemmMmaParams::k_slice");
-static_assert(offsetof(GemmMmaParams, d_type) == 204, "offset of GemmMmaParams::d_type");
-static_assert(offsetof(GemmMmaParams, a_unit) == 208, "offset of GemmMmaParams::a_unit");
-static_assert(offsetof(GemmMmaParams, b_unit) == 212, "offset of GemmMmaParams::b_unit");
-static_assert(offsetof(GemmMmaParams, row_step) == 216, "offset of GemmMmaParams::row_step");
-static_assert(offsetof(GemmMmaParams, col_step) == 220, "offset of GemmMmaParams::col_step");
-static_assert(offsetof(GemmMmaParams, alpha) == 224, "offset of GemmMmaParams::alpha");
-static_assert(offsetof(GemmMmaParams, beta) == 228, "offset of GemmMmaParams::beta");
+HALFBYTE_AT(GemmMmaParams, a, 0); HALFBYTE_AT(GemmMmaParams, b, 8); HALFBYTE_AT(GemmMmaParams, c, 16);
+HALFBYTE_AT(GemmMmaParams, d, 24); HALFBYTE_AT(GemmMmaParams, scale_row, 32); HALFBYTE_AT(GemmMmaParams, scale_col, 40);
+HALFBYTE_AT(GemmMmaParams, bias, 48); HALFBYTE_AT(GemmMmaParams, zero_row, 56);
+HALFBYTE_AT(GemmMmaParams, column_sums, 64); HALFBYTE_AT(GemmMmaParams, partials, 72);
+HALFBYTE_AT(GemmMmaParams, tickets, 80); HALFBYTE_AT(GemmMmaParams, lda, 88); HALFBYTE_AT(GemmMmaParams, ldb, 96);
+HALFBYTE_AT(GemmMmaParams, ldc, 104); HALFBYTE_AT(GemmMmaParams, ldd, 112); HALFBYTE_AT(GemmMmaParams, batch_a, 120);
+HALFBYTE_AT(GemmMmaParams, batch_b, 128); HALFBYTE_AT(GemmMmaParams, batch_c, 136);
+HALFBYTE_AT(GemmMmaParams, batch_d, 144); HALFBYTE_AT(GemmMmaParams, batch_row, 152);
+HALFBYTE_AT(GemmMmaParams, batch_col, 160); HALFBYTE_AT(GemmMmaParams, batch_bias, 168);
+HALFBYTE_AT(GemmMmaParams, batch_sums, 176); HALFBYTE_AT(GemmMmaParams, m, 184); HALFBYTE_AT(GemmMmaParams, n, 188);
+HALFBYTE_AT(GemmMmaParams, k, 192); HALFBYTE_AT(GemmMmaParams, split_k, 196); HALFBYTE_AT(GemmMmaParams, k_slice, 200);
+HALFBYTE_AT(GemmMmaParams, d_type, 204); HALFBYTE_AT(GemmMmaParams, a_unit, 208);
+HALFBYTE_AT(GemmMmaParams, b_unit, 212); HALFBYTE_AT(GemmMmaParams, row_step, 216);
+HALFBYTE_AT(GemmMmaParams, col_step, 220); HALFBYTE_AT(GemmMmaParams, alpha, 224);
+HALFBYTE_AT(GemmMmaParams, beta, 228);
 
 struct ProbeMmaParams {
-    /// input words
-    const void* in;
-    /// output words
-    void* out;
-    /// threads of the grid
-    uint32_t n;
+    const void* in;  ///< input words
+    void* out;  ///< output words
+    uint32_t n;  ///< threads of the grid
 };
 static_assert(sizeof(ProbeMmaParams) == 24, "size of ProbeMmaParams");
 static_assert(alignof(ProbeMmaParams) == 8, "alignment of ProbeMmaParams");
-static_assert(offsetof(ProbeMmaParams, in) == 0, "offset of ProbeMmaParams::in");
-static_assert(offsetof(ProbeMmaParams, out) == 8, "offset of ProbeMmaParams::out");
-static_assert(offsetof(ProbeMmaParams, n) == 16, "offset of ProbeMmaParams::n");
+HALFBYTE_AT(ProbeMmaParams, in, 0); HALFBYTE_AT(ProbeMmaParams, out, 8); HALFBYTE_AT(ProbeMmaParams, n, 16);
 
 struct ProbeSharedParams {
-    /// input words
-    const void* in;
-    /// output words
-    void* out;
-    /// threads of the grid
-    uint32_t n;
+    const void* in;  ///< input words
+    void* out;  ///< output words
+    uint32_t n;  ///< threads of the grid
 };
 static_assert(sizeof(ProbeSharedParams) == 24, "size of ProbeSharedParams");
 static_assert(alignof(ProbeSharedParams) == 8, "alignment of ProbeSharedParams");
-static_assert(offsetof(ProbeSharedParams, in) == 0, "offset of ProbeSharedParams::in");
-static_assert(offsetof(ProbeSharedParams, out) == 8, "offset of ProbeSharedParams::out");
-static_assert(offsetof(ProbeSharedParams, n) == 16, "offset of ProbeSharedParams::n");
+HALFBYTE_AT(ProbeSharedParams, in, 0); HALFBYTE_AT(ProbeSharedParams, out, 8); HALFBYTE_AT(ProbeSharedParams, n, 16);
 
 struct ProbeFloatParams {
-    /// input words
-    const void* in;
-    /// output words
-    void* out;
-    /// threads of the grid
-    uint32_t n;
+    const void* in;  ///< input words
+    void* out;  ///< output words
+    uint32_t n;  ///< threads of the grid
 };
 static_assert(sizeof(ProbeFloatParams) == 24, "size of ProbeFloatParams");
 static_assert(alignof(ProbeFloatParams) == 8, "alignment of ProbeFloatParams");
-static_assert(offsetof(ProbeFloatParams, in) == 0, "offset of ProbeFloatParams::in");
-static_assert(offsetof(ProbeFloatParams, out) == 8, "offset of ProbeFloatParams::out");
-static_assert(offsetof(ProbeFloatParams, n) == 16, "offset of ProbeFloatParams::n");
+HALFBYTE_AT(ProbeFloatParams, in, 0); HALFBYTE_AT(ProbeFloatParams, out, 8); HALFBYTE_AT(ProbeFloatParams, n, 16);
 
 struct ProbeHalfParams {
-    /// input words
-    const void* in;
-    /// output words
-    void* out;
-    /// threads of the grid
-    uint32_t n;
+    const void* in;  ///< input words
+    void* out;  ///< output words
+    uint32_t n;  ///< threads of the grid
 };
 static_assert(sizeof(ProbeHalfParams) == 24, "size of ProbeHalfParams");
 static_assert(alignof(ProbeHalfParams) == 8, "alignment of ProbeHalfParams");
-static_assert(offsetof(ProbeHalfParams, in) == 0, "offset of ProbeHalfParams::in");
-static_assert(offsetof(ProbeHalfParams, out) == 8, "offset of ProbeHalfParams::out");
-static_assert(offsetof(ProbeHalfParams, n) == 16, "offset of ProbeHalfParams::n");
+HALFBYTE_AT(ProbeHalfParams, in, 0); HALFBYTE_AT(ProbeHalfParams, out, 8); HALFBYTE_AT(ProbeHalfParams, n, 16);
 
 struct ProbeIntegerParams {
-    /// input words
-    const void* in;
-    /// output words
-    void* out;
-    /// threads of the grid
-    uint32_t n;
+    const void* in;  ///< input words
+    void* out;  ///< output words
+    uint32_t n;  ///< threads of the grid
 };
 static_assert(sizeof(ProbeIntegerParams) == 24, "size of ProbeIntegerParams");
 static_assert(alignof(ProbeIntegerParams) == 8, "alignment of ProbeIntegerParams");
-static_assert(offsetof(ProbeIntegerParams, in) == 0, "offset of ProbeIntegerParams::in");
-static_assert(offsetof(ProbeIntegerParams, out) == 8, "offset of ProbeIntegerParams::out");
-static_assert(offsetof(ProbeIntegerParams, n) == 16, "offset of ProbeIntegerParams::n");
+HALFBYTE_AT(ProbeIntegerParams, in, 0); HALFBYTE_AT(ProbeIntegerParams, out, 8); HALFBYTE_AT(ProbeIntegerParams, n, 16);
 
 struct ProbeConvertParams {
-    /// input words
-    const void* in;
-    /// output words
-    void* out;
-    /// threads of the grid
-    uint32_t n;
+    const void* in;  ///< input words
+    void* out;  ///< output words
+    uint32_t n;  ///< threads of the grid
 };
 static_assert(sizeof(ProbeConvertParams) == 24, "size of ProbeConvertParams");
 static_assert(alignof(ProbeConvertParams) == 8, "alignment of ProbeConvertParams");
-static_assert(offsetof(ProbeConvertParams, in) == 0, "offset of ProbeConvertParams::in");
-static_assert(offsetof(ProbeConvertParams, out) == 8, "offset of ProbeConvertParams::out");
-static_assert(offsetof(ProbeConvertParams, n) == 16, "offset of ProbeConvertParams::n");
+HALFBYTE_AT(ProbeConvertParams, in, 0); HALFBYTE_AT(ProbeConvertParams, out, 8); HALFBYTE_AT(ProbeConvertParams, n, 16);
 
 struct ProbeWarpParams {
-    /// input words
-    const void* in;
-    /// output words
-    void* out;
-    /// threads of the grid
-    uint32_t n;
+    const void* in;  ///< input words
+    void* out;  ///< output words
+    uint32_t n;  ///< threads of the grid
 };
 static_assert(sizeof(ProbeWarpParams) == 24, "size of ProbeWarpParams");
 static_assert(alignof(ProbeWarpParams) == 8, "alignment of ProbeWarpParams");
-static_assert(offsetof(ProbeWarpParams, in) == 0, "offset of ProbeWarpParams::in");
-static_assert(offsetof(ProbeWarpParams, out) == 8, "offset of ProbeWarpParams::out");
-static_assert(offsetof(ProbeWarpParams, n) == 16, "offset of ProbeWarpParams::n");
+HALFBYTE_AT(ProbeWarpParams, in, 0); HALFBYTE_AT(ProbeWarpParams, out, 8); HALFBYTE_AT(ProbeWarpParams, n, 16);
 
 struct ProbeHopperParams {
-    /// what TMA copies boxes of
-    TensorMapBytes map;
-    /// input words
-    const void* in;
-    /// output words
-    void* out;
-    /// threads of the grid
-    uint32_t n;
+    TensorMapBytes map;  ///< what TMA copies boxes of
+    const void* in;  ///< input words
+    void* out;  ///< output words
+    uint32_t n;  ///< threads of the grid
 };
 static_assert(sizeof(ProbeHopperParams) == 192, "size of ProbeHopperParams");
 static_assert(alignof(ProbeHopperParams) == 64, "alignment of ProbeHopperParams");
-static_assert(offsetof(ProbeHopperParams, map) == 0, "offset of ProbeHopperParams::map");
-static_assert(offsetof(ProbeHopperParams, in) == 128, "offset of ProbeHopperParams::in");
-static_assert(offsetof(ProbeHopperParams, out) == 136, "offset of ProbeHopperParams::out");
-static_assert(offsetof(ProbeHopperParams, n) == 144, "offset of ProbeHopperParams::n");
+HALFBYTE_AT(ProbeHopperParams, map, 0); HALFBYTE_AT(ProbeHopperParams, in, 128);
+HALFBYTE_AT(ProbeHopperParams, out, 136); HALFBYTE_AT(ProbeHopperParams, n, 144);
 
 struct ProbeWgmmaParams {
-    /// input words
-    const void* in;
-    /// output words
-    void* out;
-    /// threads of the grid
-    uint32_t n;
+    const void* in;  ///< input words
+    void* out;  ///< output words
+    uint32_t n;  ///< threads of the grid
 };
 static_assert(sizeof(ProbeWgmmaParams) == 24, "size of ProbeWgmmaParams");
 static_assert(alignof(ProbeWgmmaParams) == 8, "alignment of ProbeWgmmaParams");
-static_assert(offsetof(ProbeWgmmaParams, in) == 0, "offset of ProbeWgmmaParams::in");
-static_assert(offsetof(ProbeWgmmaParams, out) == 8, "offset of ProbeWgmmaParams::out");
-static_assert(offsetof(ProbeWgmmaParams, n) == 16, "offset of ProbeWgmmaParams::n");
+HALFBYTE_AT(ProbeWgmmaParams, in, 0); HALFBYTE_AT(ProbeWgmmaParams, out, 8); HALFBYTE_AT(ProbeWgmmaParams, n, 16);
+
+#undef HALFBYTE_AT

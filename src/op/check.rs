@@ -1,6 +1,6 @@
 //! What every door checks of its operands.
 
-use crate::device::{Device, Region, Span};
+use crate::device::{Device, Element, MatrixMut, Region, Span};
 use crate::plan::DeviceFacts;
 use crate::{Error, Result};
 
@@ -58,6 +58,28 @@ pub(super) fn codes_stride(what: &str, ld: usize) -> Result<()> {
         return Ok(());
     }
     Err(Error::Shape(format!("the leading dimension {ld} of {what} is not a multiple of {CODES_ALIGN} bytes")))
+}
+
+/// A matrix of codes that a kernel writes, padding and all: `rows` rows of at least `cols` bytes.
+pub(super) fn codes_out<T: Element>(codes: &MatrixMut<'_, T>, rows: usize, cols: usize) -> Result<()> {
+    codes_stride("the codes", codes.ld())?;
+    if codes.rows() != rows || codes.cols() < cols || codes.cols() != codes.ld() {
+        return Err(Error::Shape(format!(
+            "the codes are [{}, {}] with leading dimension {}, but {rows} rows of at least {cols} bytes, \
+             written over their whole leading dimension, are needed",
+            codes.rows(),
+            codes.cols(),
+            codes.ld()
+        )));
+    }
+    if codes.ld() > i32::MAX as usize {
+        return Err(Error::Shape(format!(
+            "the leading dimension {} of the codes exceeds {}, the largest that the kernel writes",
+            codes.ld(),
+            i32::MAX
+        )));
+    }
+    aligned("the matrix of codes", &codes.span(), CODES_ALIGN)
 }
 
 /// A plan was made for this device or for one just like it.

@@ -4,6 +4,9 @@
 //! |---|---|
 //! | [`Linear`] | a linear layer with int8 weights on one device: `x` in f32, f16 or bf16 to `x · Wᵀ + bias` |
 //! | [`QuantizeRows`] | rows of floats to int8 codes and a scale a row |
+//! | [`Quantize`] | floats, K along or down their rows, to int8, e4m3 or e5m2 codes with scales by row, by group of K or given, with zero points and factors of channels |
+//! | [`TransposeBytes`] | 8-bit codes with K down their rows to codes with K along them |
+//! | [`ColumnSums`] | the sums that correct a product for zero points |
 //! | [`Gemm`] | dense products of int8, f16, bf16 and 8-bit floats, with scales, zero points, α, β, bias and batches |
 //! | [`GemmS8`] | the int8 product itself, exact in s32 or scaled to f32, f16 or bf16 |
 //!
@@ -13,20 +16,26 @@
 //! then. Arguments that break a rule are refused with their values before anything is launched.
 
 mod check;
+mod column_sums;
 mod element;
 mod gemm;
 mod gemm_s8;
 mod linear;
 mod mma;
 mod probe;
+mod quantize;
 mod quantize_rows;
+mod transpose_bytes;
 
-pub use element::{InputElement, OutputElement};
+pub use column_sums::ColumnSums;
+pub use element::{CodeElement, InputElement, OutputElement};
 pub use gemm::{Addend, Gemm, GemmArgs, GemmElement, Strided, StridedMut};
 pub use gemm_s8::{GemmS8, GemmS8Args};
 pub use linear::{Linear, LinearArgs};
 pub use probe::{Golden, Probe, ProbeOutput, run_probes};
+pub use quantize::{Quantize, QuantizeArgs, Scaling};
 pub use quantize_rows::{QuantizeRows, QuantizeRowsArgs};
+pub use transpose_bytes::TransposeBytes;
 
 use crate::Result;
 use crate::device::{Launch, Stream, ViewMut};

@@ -84,7 +84,7 @@ impl QuantizeRows {
         let QuantizeRowsArgs { x, codes, scales, status } = args;
         let (ldx, ldc) = (x.ld() as i64, codes.ld() as i64);
         let mut launch = Launch::new(geometry);
-        launch.ptr(x).ptr_mut(codes.into_view()).ptr_mut(scales);
+        launch.ptr(x).ptr_mut(codes.into_view()).ptr_mut(scales).null().null();
         match status {
             Some(status) => launch.ptr_mut(status.word_mut()),
             None => launch.null(),
@@ -102,23 +102,7 @@ impl QuantizeRows {
         }
         let QuantizeRowsArgs { x, codes, scales, status } = args;
         check::shape("x", [x.rows(), x.cols()], "[rows, columns]", [rows, cols])?;
-        check::codes_stride("the codes", codes.ld())?;
-        if codes.rows() != rows || codes.cols() < cols || codes.cols() != codes.ld() {
-            return Err(Error::Shape(format!(
-                "the codes are [{}, {}] with leading dimension {}, but {rows} rows of at least {cols} bytes, \
-                 written over their whole leading dimension, are needed",
-                codes.rows(),
-                codes.cols(),
-                codes.ld()
-            )));
-        }
-        if codes.ld() > i32::MAX as usize {
-            return Err(Error::Shape(format!(
-                "the leading dimension {} of the codes exceeds {}, the largest that the kernel writes",
-                codes.ld(),
-                i32::MAX
-            )));
-        }
+        check::codes_out(codes, rows, cols)?;
         check::length("the array of scales", scales.len(), "the number of rows", rows)?;
         check::device(&self.device, "x", x)?;
         check::device(&self.device, "the codes", codes)?;
@@ -128,7 +112,6 @@ impl QuantizeRows {
             check::same_device(&self.device, "the status", status.device())?;
             word = ("the status", status.word().span());
         }
-        check::aligned("the matrix of codes", &codes.span(), check::CODES_ALIGN)?;
         check::apart(("the matrix of codes", codes.span()), &[("x", x.span()), ("the scales", scales.span()), word])?;
         check::apart(("the array of scales", scales.span()), &[("x", x.span()), word])
     }

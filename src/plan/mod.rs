@@ -7,17 +7,20 @@
 //! choose from and the rates of a simple cost model. One file per operation holds its problem, its plan
 //! and the rules that every plan keeps.
 
+pub mod column_sums;
 pub mod gemm;
 pub mod gemm_s8;
 pub mod linear;
 mod mma;
 pub mod probe;
+pub mod quantize;
 pub mod quantize_rows;
 mod sm100;
 mod sm80;
 mod sm89;
 mod sm90;
 mod tile;
+pub mod transpose_bytes;
 
 use crate::manifest::{Entry, Row};
 use crate::{Error, Result};
@@ -87,6 +90,36 @@ fn model(facts: &DeviceFacts) -> Result<&'static Model> {
         100..120 => Ok(&sm100::MODEL),
         _ => Ok(&sm80::MODEL),
     }
+}
+
+/// Rows and columns of a matrix are what kernels index.
+fn dimensions(rows: usize, cols: usize) -> Result<()> {
+    for (name, value) in [("rows", rows), ("columns", cols)] {
+        if value > i32::MAX as usize {
+            return Err(Error::Shape(format!(
+                "{value} {name} exceed {}, the largest dimension that a kernel indexes",
+                i32::MAX
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The launch of `blocks` blocks that take one piece of work after another, no more of them than the device holds at once;
+/// `None` without work. `shared` is what they have statically.
+fn all_resident(entry: Entry, blocks: u64, shared: u32, facts: &DeviceFacts) -> Result<Option<Geometry>> {
+    model(facts)?;
+    let resident = facts.resident_blocks(entry.row(), shared);
+    if resident == 0 {
+        return Err(Error::Unsupported(format!(
+            "{} does not fit a device with {} registers and {} threads a multiprocessor",
+            entry.row().symbol,
+            facts.registers_per_sm,
+            facts.threads_per_sm
+        )));
+    }
+    let blocks = blocks.min(u64::from(facts.sm_count.max(1)) * u64::from(resident)).min(GRID_X_MAX);
+    Ok((blocks > 0).then_some(Geometry { entry, grid: [blocks as u32, 1, 1], cluster: [1; 3], shared_bytes: 0 }))
 }
 
 impl DeviceFacts {

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::{DeviceFacts, Geometry, model};
+use super::{DeviceFacts, Geometry, dimensions, model};
 use crate::manifest::Entry;
 use crate::{Error, Result};
 
@@ -148,28 +148,32 @@ pub fn candidates(
 
 fn make(problem: &QuantizeRowsProblem, facts: &DeviceFacts, cached: bool) -> Result<Option<QuantizeRowsPlan>> {
     model(facts)?;
-    for (name, value) in [("rows", problem.rows), ("columns", problem.cols)] {
-        if value > i32::MAX as usize {
-            return Err(Error::Shape(format!(
-                "{value} {name} exceed {}, the largest dimension that a kernel indexes",
-                i32::MAX
-            )));
-        }
-    }
+    dimensions(problem.rows, problem.cols)?;
     let mut plan = QuantizeRowsPlan { problem: *problem, facts: *facts, geometry: None, cached };
     if problem.rows == 0 {
         return Ok(Some(plan));
     }
-    let row_bytes = if cached { problem.cols as u64 * problem.input.size() as u64 } else { 0 };
-    let Some(shared) = u32::try_from(row_bytes.next_multiple_of(16)).ok() else { return Ok(None) };
-    let entry = problem.input.entry();
+    // The columns fit an i32.
+    plan.geometry =
+        rows_geometry(problem.input.entry(), problem.rows, problem.cols * problem.input.size(), cached, facts);
+    Ok(plan.geometry.is_some().then_some(plan))
+}
+
+/// The launch of a kernel whose blocks take one row of `row_bytes` after another, kept in shared memory if it is `cached`;
+/// `None` where that does not fit. No more blocks than the device holds at once.
+pub(super) fn rows_geometry(
+    entry: Entry,
+    rows: usize,
+    row_bytes: usize,
+    cached: bool,
+    facts: &DeviceFacts,
+) -> Option<Geometry> {
+    let shared = if cached { u32::try_from(row_bytes.next_multiple_of(16)).ok()? } else { 0 };
     let resident = facts.resident_blocks(entry.row(), shared.saturating_add(REDUCTION_BYTES));
     if resident == 0 {
-        return Ok(None);
+        return None;
     }
-    // No more blocks than the device holds at once: each takes one row after another.
-    let blocks = (problem.rows as u64).min(u64::from(facts.sm_count.max(1)) * u64::from(resident));
+    let blocks = (rows as u64).min(u64::from(facts.sm_count.max(1)) * u64::from(resident));
     let grid = [blocks.min(i32::MAX as u64) as u32, 1, 1];
-    plan.geometry = Some(Geometry { entry, grid, cluster: [1; 3], shared_bytes: shared });
-    Ok(Some(plan))
+    Some(Geometry { entry, grid, cluster: [1; 3], shared_bytes: shared })
 }

@@ -5,6 +5,7 @@
 //! - [`Oracle`]: an independent way to the same numbers, with a bound for every element. [`F64`] is plain loops;
 //!   `Candle` (feature `candle`) goes through candle's tensors.
 //! - [`Comparison`]: a result held against either, element by element, never by an average.
+//! - [`quantize()`]: codes, scales and zero points, bit for bit.
 //! - [`sample`]: the repeatable data that tests and the program run on.
 //!
 //! The error of *quantizing* is no kernel's error and is told apart: [`relative_rms`] against the unquantized [`product`].
@@ -16,6 +17,7 @@ mod compare;
 pub mod exact;
 mod f64;
 mod gemm;
+mod quantize;
 pub mod sample;
 
 #[cfg(feature = "candle")]
@@ -23,6 +25,7 @@ pub use candle::Candle;
 pub use compare::{Comparison, Expected, Mismatch};
 pub use f64::{F64, product};
 pub use gemm::{Accumulation, FloatProblem, Terms};
+pub use quantize::{Quantized, Scheme, quantize};
 
 use crate::format::DType;
 use crate::format::int8::{Codes, Int8View};

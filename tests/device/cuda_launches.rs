@@ -88,7 +88,7 @@ fn a_parameter_block_reaches_the_driver() {
         };
         op.run(&plan, &stream, args).unwrap();
         let geometry = plan.geometry().unwrap();
-        let params = block(&[xa, ca, sa, 0, 24, 32], &[3, 20, plan.cached().into()], 64);
+        let params = block(&[xa, ca, sa, 0, 0, 0, 24, 32], &[3, 20, plan.cached().into()], 80);
         let want = format!(
             "launch quantize_rows_f32 grid {},1,1 block 256,1,1 cluster 1,1,1 shared {} on 1 aligned 1 params {params}",
             geometry.grid[0], geometry.shared_bytes

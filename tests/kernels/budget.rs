@@ -15,7 +15,7 @@ use halfbyte::op::{Linear, LinearArgs};
 
 use super::Bench;
 use super::gemm_s8::{Case, MMA, Out, WGMMA};
-use super::quantize_rows;
+use super::{bytes, quantize_rows, quantized};
 use super::{gemm_mma, mma_entries};
 
 /// How to write the file.
@@ -189,6 +189,40 @@ fn quantized<T: quantize_rows::Element>(bench: &Bench, all: &mut BTreeMap<String
     }
 }
 
+/// The other quantizers, of two types of x and two of codes: whole vectors, and rows that have none; codes that are turned and
+/// added up.
+fn quantized_otherwise(all: &mut BTreeMap<String, Budget>) {
+    use quantized::{Case, Scheme};
+    let bench = Bench::new(Arch::Sm89);
+    let cases = [
+        (Entry::QuantizeRowsZeroF32, Scheme::Zeros),
+        (Entry::QuantizeRowsE4m3F16, Scheme::Rows),
+        (Entry::QuantizeGroupsS8F32, Scheme::Groups(64)),
+        (Entry::QuantizeGroupsE4m3F16, Scheme::Groups(128)),
+        (Entry::QuantizeGroupsE5m2Bf16, Scheme::Given(0.5, None)),
+        (Entry::QuantizeColumnsS8F32, Scheme::Groups(64)),
+        (Entry::QuantizeColumnsS8F16, Scheme::Rows),
+        (Entry::QuantizeColumnsE4m3Bf16, Scheme::Given(0.5, None)),
+    ];
+    for (entry, scheme) in cases {
+        for (pad, factors) in [(0, false), (3, true)] {
+            let columns = entry.row().source.ends_with("columns");
+            let (rows, grid) = if columns { (72, 1) } else { (6, 4) };
+            let case = Case { pad, factors, grid, cached: true, ..Case::new(entry, scheme, (rows, 2504)) };
+            let counters = quantized::check(&bench, case, true, |i, j| ((i * 31 + j * 7) % 255) as f32 - 127.0);
+            let how = if pad == 0 { "side by side" } else { "3 elements apart, with factors" };
+            let name = format!("{} on sm_89: M={rows} K=2504 {scheme:?}, {how}", entry.row().symbol);
+            all.insert(name, Budget::of(&counters));
+        }
+    }
+    for pad in [0, 3] {
+        let name = format!("transpose_bytes_b8 on sm_89: K=300 N=256, rows {pad} bytes apart");
+        all.insert(name, Budget::of(&bytes::turned(&bench, (300, 256), pad, 0, 0, 3, true)));
+        let name = format!("column_sums_s8 on sm_89: N=20 K=1600, rows {pad} bytes apart");
+        all.insert(name, Budget::of(&bytes::summed(&bench, (20, 1600), pad, 0, 2, None, true)));
+    }
+}
+
 /// The layer as it is planned: a plan that takes another kernel shows too.
 fn planned(arch: Arch, all: &mut BTreeMap<String, Budget>) {
     let device = Device::emulator(arch);
@@ -236,6 +270,7 @@ fn measured() -> BTreeMap<String, Budget> {
     quantized::<f32>(on(Arch::Sm80), &mut all);
     quantized::<f16>(on(Arch::Sm80), &mut all);
     quantized::<bf16>(on(Arch::Sm80), &mut all);
+    quantized_otherwise(&mut all);
     planned(Arch::Sm80, &mut all);
     planned(Arch::Sm90a, &mut all);
     all
@@ -244,7 +279,7 @@ fn measured() -> BTreeMap<String, Budget> {
 #[test]
 fn every_kernel_keeps_its_budget() {
     let now = measured();
-    assert_eq!(now.len(), 4 * 3 + (1 + 3 + 6) * 2 + 1 + 3 * 3 + 2 * 4);
+    assert_eq!(now.len(), 4 * 3 + (1 + 3 + 6) * 2 + 1 + 3 * 3 + 8 * 2 + 4 + 2 * 4);
     if std::env::var_os("HALFBYTE_UPDATE_BUDGETS").is_some() {
         fs::write(file(), render(&now)).unwrap();
     }

@@ -7,7 +7,7 @@ use halfbyte::manifest::{Entry, ROWS};
 
 use super::Bench;
 use super::gemm_s8::{Case, MMA, Out, WGMMA};
-use super::quantize_rows;
+use super::{bytes, quantize_columns, quantize_groups, quantize_rows, quantized};
 
 const ORDERS: [AsyncOrder; 3] = [AsyncOrder::Late, AsyncOrder::Early, AsyncOrder::Random(11)];
 
@@ -78,6 +78,23 @@ fn quantizing_rows_is_clean() {
     assert_eq!(cases, [56; 3]);
 }
 
+#[test]
+fn quantizing_otherwise_is_clean() {
+    let bench = bench(Arch::Sm89, AsyncOrder::Late);
+    let mut cases = 0;
+    for entry in quantize_rows::others() {
+        cases += quantize_rows::other_shapes(&bench, entry);
+    }
+    for entry in quantized::entries("quantize_groups", "") {
+        cases += quantize_groups::shapes(&bench, entry);
+    }
+    for entry in quantized::entries("quantize_columns", "") {
+        cases += quantize_columns::shapes(&bench, entry);
+    }
+    assert_eq!(cases, 9 * 18 + 3 * 24 + 6 * 18 + 3 * 25 + 6 * 20);
+    assert_eq!((bytes::turned_shapes(&bench), bytes::summed_shapes(&bench)), (28, 28));
+}
+
 /// Ragged edges, every way in which operands come, slices that are fewer steps than the ring has, and a batch.
 #[test]
 fn every_product_by_mma_is_clean() {
@@ -121,6 +138,9 @@ fn every_entry_has_its_checked_run() {
     let mut entries: Vec<Entry> = [&MMA[..], &[WGMMA]].concat();
     entries.extend(super::mma_entries::entries().map(|row| row.entry));
     entries.extend([Entry::QuantizeRowsF32, Entry::QuantizeRowsF16, Entry::QuantizeRowsBf16]);
+    entries.extend(quantize_rows::others());
+    entries.extend(["quantize_groups", "quantize_columns"].iter().flat_map(|source| quantized::entries(source, "")));
+    entries.extend([Entry::TransposeBytesB8, Entry::ColumnSumsS8]);
     for row in ROWS {
         assert!(row.source.starts_with("probe/") || entries.contains(&row.entry), "{} has none", row.symbol);
     }

@@ -2,13 +2,17 @@
 //! would choose too. Expected values come from plain loops here; nothing of the crate's arithmetic is used.
 
 mod budget;
+mod bytes;
 mod checked;
 mod gemm_float;
 mod gemm_mma;
 mod gemm_s8;
 mod mma_entries;
 mod mma_traffic;
+mod quantize_columns;
+mod quantize_groups;
 mod quantize_rows;
+mod quantized;
 mod traffic;
 
 use std::borrow::Cow;

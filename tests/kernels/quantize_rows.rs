@@ -4,7 +4,7 @@ use half::{bf16, f16};
 use halfbyte::emulator::{Arch, Counters};
 use halfbyte::manifest::Entry;
 
-use super::{Arg, Bench, Random, UNTOUCHED, bytes_of};
+use super::{Arg, Bench, Random, UNTOUCHED, bytes_of, quantized};
 
 /// Element of the input: its entry, its bytes, and its value as f32.
 pub trait Element: bytemuck::Pod {
@@ -98,6 +98,8 @@ pub fn counted<T: Element>(bench: &Bench, case: Case, count: bool, fill: impl Fn
             ("x", Arg::Long(at_x + (offset * size_of::<T>()) as u64)),
             ("codes", Arg::Long(at_codes)),
             ("scales", Arg::Long(at_scales)),
+            ("zeros", Arg::Long(0)),
+            ("factors", Arg::Long(0)),
             ("status", Arg::Long(at_status)),
             ("ldx", Arg::Long(ldx as u64)),
             ("ldc", Arg::Long(ldc as u64)),
@@ -191,4 +193,53 @@ fn every_finite_f16() {
     let case = Case { rows: 62, cols: 1024, pad: 0, offset: 0, cached: true, grid: 62 };
     // Rows of one exponent and sign: 31 finite exponents, two signs.
     check::<f16>(&bench, case, |i, j| f16::from_bits(((i / 2) << 10 | (i % 2) << 15 | j) as u16).to_f32());
+}
+
+/// The entries beside those of int8 without zero points.
+pub fn others() -> Vec<Entry> {
+    ["_zero_", "_e4m3_", "_e5m2_"].iter().flat_map(|part| quantized::entries("quantize_rows", part)).collect()
+}
+
+fn scheme(entry: Entry) -> quantized::Scheme {
+    if entry.row().symbol.contains("_zero_") { quantized::Scheme::Zeros } else { quantized::Scheme::Rows }
+}
+
+/// Zero points, 8-bit floats and factors: columns around vectors and blocks, strides that allow vectors and that do not.
+pub fn other_shapes(bench: &Bench, entry: Entry) -> usize {
+    let vector = 16 / quantized::size(entry);
+    let mut cases = 0;
+    for (i, cols) in [1usize, 7, 8, 129, 1000, 2051].into_iter().enumerate() {
+        for (j, cached) in [false, true, true].into_iter().enumerate() {
+            let aligned = (i + j) % 2 == 0;
+            let pad = if aligned { cols.next_multiple_of(vector) - cols } else { 1 + j };
+            let (offset, factors, wide, grid) = (j * usize::from(!aligned), (i + j) % 3 == 0, 16 * (j % 2), 1 + i % 3);
+            let new = quantized::Case::new(entry, scheme(entry), (4, cols));
+            quantized::random(bench, quantized::Case { cached, pad, offset, factors, wide, grid, ..new });
+            cases += 1;
+        }
+    }
+    cases
+}
+
+#[test]
+fn zero_points_and_8_bit_floats() {
+    let bench = Bench::new(Arch::Sm89);
+    let cases: Vec<usize> = others().into_iter().map(|entry| other_shapes(&bench, entry)).collect();
+    assert_eq!(cases, [18; 9]);
+    // Factors of int8 codes without zero points.
+    for entry in [Entry::QuantizeRowsF32, Entry::QuantizeRowsF16, Entry::QuantizeRowsBf16] {
+        assert_eq!(other_shapes(&bench, entry), 18);
+    }
+}
+
+#[test]
+fn other_codes_of_what_is_zero_tiny_huge_or_not_finite() {
+    let bench = Bench::new(Arch::Sm89);
+    for entry in others() {
+        for cached in [false, true] {
+            let case = quantized::Case { cached, grid: 3, ..quantized::Case::new(entry, scheme(entry), (1, 200)) };
+            quantized::special(&bench, case);
+            quantized::special(&bench, quantized::Case { pad: 1, cols: 77, ..case });
+        }
+    }
 }

@@ -8,6 +8,8 @@ mod gemm;
 mod gemm_refusals;
 mod gemm_s8;
 mod linear;
+mod quantize;
+mod quantize_refusals;
 mod quantize_rows;
 mod refusals;
 mod repeat;

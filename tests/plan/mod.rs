@@ -1,8 +1,10 @@
 //! Plans: golden decisions, budgets, coverage, scratch.
 
+mod bytes;
 mod gemm;
 mod gemm_s8;
 mod linear;
+mod quantize;
 mod quantize_rows;
 
 use halfbyte::plan::DeviceFacts;

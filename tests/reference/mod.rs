@@ -5,4 +5,5 @@ mod compare;
 mod exact;
 mod gemm;
 mod oracles;
+mod quantize;
 mod sample;

@@ -15,7 +15,7 @@ fn geometry(entry: Entry) -> Geometry {
 /// A whole launch of `quantize_rows`, up to its last argument.
 fn quantize<'a>(x: &'a Buffer<f32>, out: &'a mut Buffer<i8>, scales: &'a mut Buffer<f32>) -> LaunchBuilder<'a> {
     let mut launch = Launch::new(geometry(Entry::QuantizeRowsF32));
-    launch.ptr(x).ptr_mut(out).ptr_mut(scales).null().i64(-5).i64(32).u32(7).u32(u32::MAX);
+    launch.ptr(x).ptr_mut(out).ptr_mut(scales).null().null().null().i64(-5).i64(32).u32(7).u32(u32::MAX);
     launch
 }
 
@@ -24,10 +24,10 @@ fn blocks_have_the_layout_of_the_manifest() {
     let stream = stream();
     let x = stream.zeros::<f32>(4).unwrap();
     let (mut codes, mut scales) = (stream.zeros::<i8>(4).unwrap(), stream.zeros::<f32>(4).unwrap());
-    let addresses = [x.address(), codes.address(), scales.address(), 0, -5i64 as u64, 32];
+    let addresses = [x.address(), codes.address(), scales.address(), 0, 0, 0, -5i64 as u64, 32];
     let mut builder = quantize(&x, &mut codes, &mut scales);
     let launch = builder.u32(1).finish().unwrap();
-    let mut block = [0xEE; 80];
+    let mut block = [0xEE; 96];
     let used = launch.encode(&mut block, |_| unreachable!("no tensor map")).unwrap();
     let params = Entry::QuantizeRowsF32.row().params;
     assert_eq!(used.len(), params.size());
@@ -35,13 +35,13 @@ fn blocks_have_the_layout_of_the_manifest() {
         assert_eq!(used[params.offset(i)..][..8], want.to_le_bytes(), "field {i}");
     }
     for (i, want) in [7, u32::MAX, 1].iter().enumerate() {
-        assert_eq!(used[params.offset(6 + i)..][..4], want.to_le_bytes(), "field {}", 6 + i);
+        assert_eq!(used[params.offset(8 + i)..][..4], want.to_le_bytes(), "field {}", 8 + i);
     }
     let writes: Vec<bool> = launch.operands().iter().map(|operand| operand.write).collect();
     assert_eq!(writes, [false, true, true], "inputs are reads, outputs are writes");
-    let mut small = [0; 63];
+    let mut small = [0; 79];
     let short = launch.encode(&mut small, |_| unreachable!("no tensor map"));
-    assert!(matches!(short, Err(Error::TooShort { have: 63, need: 64, .. })));
+    assert!(matches!(short, Err(Error::TooShort { have: 79, need: 80, .. })));
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn arguments_have_kind_and_number() {
     let text = |builder: &mut LaunchBuilder<'_>| builder.finish().unwrap_err().to_string();
     assert_eq!(
         text(&mut quantize(&x, &mut codes, &mut scales)),
-        "quantize_rows_f32 takes 9 arguments, but 8 were given"
+        "quantize_rows_f32 takes 11 arguments, but 10 were given"
     );
     assert_eq!(
         text(quantize(&x, &mut codes, &mut scales).i64(1)),
@@ -60,7 +60,7 @@ fn arguments_have_kind_and_number() {
     );
     assert_eq!(
         text(quantize(&x, &mut codes, &mut scales).u32(1).u32(1)),
-        "quantize_rows_f32 takes 9 arguments, not more"
+        "quantize_rows_f32 takes 11 arguments, not more"
     );
     let mut swapped = Launch::new(geometry(Entry::QuantizeRowsF32));
     swapped.ptr(&x).ptr(&scales);
