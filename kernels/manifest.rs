@@ -81,6 +81,21 @@ pub enum Entry {
     GemmE5m2E5m2Mma128x128x64,
     GemmE5m2E5m2Mma64x64x64,
     GemmE5m2E5m2Mma16x64x128,
+    GemmS8MmaGroups128x128x64,
+    GemmS8MmaGroups64x64x64,
+    GemmS8MmaGroups16x64x128,
+    GemmE4m3E4m3MmaGroups128x64x64,
+    GemmE4m3E4m3MmaGroups64x64x64,
+    GemmE4m3E4m3MmaGroups16x64x128,
+    GemmE4m3E5m2MmaGroups128x64x64,
+    GemmE4m3E5m2MmaGroups64x64x64,
+    GemmE4m3E5m2MmaGroups16x64x128,
+    GemmE5m2E4m3MmaGroups128x64x64,
+    GemmE5m2E4m3MmaGroups64x64x64,
+    GemmE5m2E4m3MmaGroups16x64x128,
+    GemmE5m2E5m2MmaGroups128x64x64,
+    GemmE5m2E5m2MmaGroups64x64x64,
+    GemmE5m2E5m2MmaGroups16x64x128,
     ProbeMmaInt8,
     ProbeMmaF16,
     ProbeMmaF16Sums,
@@ -264,8 +279,9 @@ pub const GEMM_S8_WGMMA: Params = Params {
 pub const ROWS: &[Row] = &joined();
 
 /// The kernels that compute something, then the probes.
-const PARTS: [&[Row]; 5] = [&quantize::ROWS, &quantize::BYTES, KERNELS, &gemm::ROWS, &probe::ROWS];
-const COUNT: usize = PARTS[0].len() + PARTS[1].len() + PARTS[2].len() + PARTS[3].len() + PARTS[4].len();
+const PARTS: [&[Row]; 6] = [&quantize::ROWS, &quantize::BYTES, KERNELS, &gemm::ROWS, &gemm::GROUPS, &probe::ROWS];
+const COUNT: usize =
+    PARTS[0].len() + PARTS[1].len() + PARTS[2].len() + PARTS[3].len() + PARTS[4].len() + PARTS[5].len();
 
 const fn joined() -> [Row; COUNT] {
     let mut rows = [PARTS[0][0]; COUNT];

@@ -147,6 +147,9 @@ struct GemmMmaParams {
     const void* bias;  ///< [N] float, or null
     const void* zero_row;  ///< [M] int32 (one where row_step is 0), or null
     const void* column_sums;  ///< [N] int32, the sums of b's rows, with zero_row; else null
+    /// float, a scale for each group of K and row of a, or null; of kernels with groups, as all of groups
+    const void* groups_a;
+    const void* groups_b;  ///< the same of b
     void* partials;  ///< [tiles, split_k, TILE_M * TILE_N] words when split_k > 1, 16-byte aligned
     void* tickets;  ///< one uint32 a tile, zero before the launch, when split_k > 1
     int64_t lda;  ///< bytes, a multiple of a_unit
@@ -161,6 +164,12 @@ struct GemmMmaParams {
     int64_t batch_col;  ///< elements of scale_col
     int64_t batch_bias;  ///< elements of bias
     int64_t batch_sums;  ///< elements of column_sums
+    int64_t groups_a_ld;  ///< elements from a row's scales (or a block's of rows) to the next's
+    int64_t groups_a_step;  ///< elements from a group's scale to the next's
+    int64_t groups_b_ld;  ///< elements
+    int64_t groups_b_step;  ///< elements
+    int64_t batch_groups_a;  ///< elements of groups_a
+    int64_t batch_groups_b;  ///< elements of groups_b
     uint32_t m;  ///< rows of d
     uint32_t n;  ///< columns of d
     uint32_t k;  ///< bytes of K
@@ -171,26 +180,34 @@ struct GemmMmaParams {
     uint32_t b_unit;  ///< alignment of b, likewise
     uint32_t row_step;  ///< 1, or 0 where one value serves all rows
     uint32_t col_step;  ///< 1, or 0 where one value serves all columns
+    uint32_t groups_a_shift;  ///< log2 of the rows of a that share scales; 31 where all do
+    uint32_t groups_b_shift;  ///< the same of b
+    uint32_t k_group_shift;  ///< log2 of the bytes of K in a group, 6 or 7
     float alpha;  ///< factor of the product; not of s32
     float beta;  ///< factor of c
 };
-static_assert(sizeof(GemmMmaParams) == 232, "size of GemmMmaParams");
+static_assert(sizeof(GemmMmaParams) == 312, "size of GemmMmaParams");
 static_assert(alignof(GemmMmaParams) == 8, "alignment of GemmMmaParams");
 HALFBYTE_AT(GemmMmaParams, a, 0); HALFBYTE_AT(GemmMmaParams, b, 8); HALFBYTE_AT(GemmMmaParams, c, 16);
 HALFBYTE_AT(GemmMmaParams, d, 24); HALFBYTE_AT(GemmMmaParams, scale_row, 32); HALFBYTE_AT(GemmMmaParams, scale_col, 40);
 HALFBYTE_AT(GemmMmaParams, bias, 48); HALFBYTE_AT(GemmMmaParams, zero_row, 56);
-HALFBYTE_AT(GemmMmaParams, column_sums, 64); HALFBYTE_AT(GemmMmaParams, partials, 72);
-HALFBYTE_AT(GemmMmaParams, tickets, 80); HALFBYTE_AT(GemmMmaParams, lda, 88); HALFBYTE_AT(GemmMmaParams, ldb, 96);
-HALFBYTE_AT(GemmMmaParams, ldc, 104); HALFBYTE_AT(GemmMmaParams, ldd, 112); HALFBYTE_AT(GemmMmaParams, batch_a, 120);
-HALFBYTE_AT(GemmMmaParams, batch_b, 128); HALFBYTE_AT(GemmMmaParams, batch_c, 136);
-HALFBYTE_AT(GemmMmaParams, batch_d, 144); HALFBYTE_AT(GemmMmaParams, batch_row, 152);
-HALFBYTE_AT(GemmMmaParams, batch_col, 160); HALFBYTE_AT(GemmMmaParams, batch_bias, 168);
-HALFBYTE_AT(GemmMmaParams, batch_sums, 176); HALFBYTE_AT(GemmMmaParams, m, 184); HALFBYTE_AT(GemmMmaParams, n, 188);
-HALFBYTE_AT(GemmMmaParams, k, 192); HALFBYTE_AT(GemmMmaParams, split_k, 196); HALFBYTE_AT(GemmMmaParams, k_slice, 200);
-HALFBYTE_AT(GemmMmaParams, d_type, 204); HALFBYTE_AT(GemmMmaParams, a_unit, 208);
-HALFBYTE_AT(GemmMmaParams, b_unit, 212); HALFBYTE_AT(GemmMmaParams, row_step, 216);
-HALFBYTE_AT(GemmMmaParams, col_step, 220); HALFBYTE_AT(GemmMmaParams, alpha, 224);
-HALFBYTE_AT(GemmMmaParams, beta, 228);
+HALFBYTE_AT(GemmMmaParams, column_sums, 64); HALFBYTE_AT(GemmMmaParams, groups_a, 72);
+HALFBYTE_AT(GemmMmaParams, groups_b, 80); HALFBYTE_AT(GemmMmaParams, partials, 88);
+HALFBYTE_AT(GemmMmaParams, tickets, 96); HALFBYTE_AT(GemmMmaParams, lda, 104); HALFBYTE_AT(GemmMmaParams, ldb, 112);
+HALFBYTE_AT(GemmMmaParams, ldc, 120); HALFBYTE_AT(GemmMmaParams, ldd, 128); HALFBYTE_AT(GemmMmaParams, batch_a, 136);
+HALFBYTE_AT(GemmMmaParams, batch_b, 144); HALFBYTE_AT(GemmMmaParams, batch_c, 152);
+HALFBYTE_AT(GemmMmaParams, batch_d, 160); HALFBYTE_AT(GemmMmaParams, batch_row, 168);
+HALFBYTE_AT(GemmMmaParams, batch_col, 176); HALFBYTE_AT(GemmMmaParams, batch_bias, 184);
+HALFBYTE_AT(GemmMmaParams, batch_sums, 192); HALFBYTE_AT(GemmMmaParams, groups_a_ld, 200);
+HALFBYTE_AT(GemmMmaParams, groups_a_step, 208); HALFBYTE_AT(GemmMmaParams, groups_b_ld, 216);
+HALFBYTE_AT(GemmMmaParams, groups_b_step, 224); HALFBYTE_AT(GemmMmaParams, batch_groups_a, 232);
+HALFBYTE_AT(GemmMmaParams, batch_groups_b, 240); HALFBYTE_AT(GemmMmaParams, m, 248); HALFBYTE_AT(GemmMmaParams, n, 252);
+HALFBYTE_AT(GemmMmaParams, k, 256); HALFBYTE_AT(GemmMmaParams, split_k, 260); HALFBYTE_AT(GemmMmaParams, k_slice, 264);
+HALFBYTE_AT(GemmMmaParams, d_type, 268); HALFBYTE_AT(GemmMmaParams, a_unit, 272);
+HALFBYTE_AT(GemmMmaParams, b_unit, 276); HALFBYTE_AT(GemmMmaParams, row_step, 280);
+HALFBYTE_AT(GemmMmaParams, col_step, 284); HALFBYTE_AT(GemmMmaParams, groups_a_shift, 288);
+HALFBYTE_AT(GemmMmaParams, groups_b_shift, 292); HALFBYTE_AT(GemmMmaParams, k_group_shift, 296);
+HALFBYTE_AT(GemmMmaParams, alpha, 300); HALFBYTE_AT(GemmMmaParams, beta, 304);
 
 struct ProbeMmaParams {
     const void* in;  ///< input words

@@ -5,9 +5,9 @@ use std::time::Duration;
 use half::{bf16, f16};
 use halfbyte::device::{Device, Status, Stream};
 use halfbyte::format::int8::Int8Matrix;
-use halfbyte::format::{DType, F8E4M3, F8E5M2};
+use halfbyte::format::{DType, F8E4M3, F8E5M2, Float};
 use halfbyte::op::{
-    GemmS8, GemmS8Args, InputElement, Linear, LinearArgs, OutputElement, QuantizeRows, QuantizeRowsArgs,
+    GemmS8, GemmS8Args, InputElement, Linear, LinearArgs, OutputElement, QuantizeRows, QuantizeRowsArgs, SharedBy,
 };
 use halfbyte::plan::gemm_s8::{self, GemmS8Plan, GemmS8Problem, Output};
 use halfbyte::reference::{
@@ -16,6 +16,7 @@ use halfbyte::reference::{
 use halfbyte::{Error, Result};
 
 use crate::float;
+use crate::groups;
 use crate::model::Matrix;
 use crate::report::{CaseResult, Finding};
 use crate::shapes::Shape;
@@ -51,35 +52,46 @@ pub enum Operation {
     GemmFp8,
     /// The same by every kernel.
     GemmFp8EveryKernel,
+    /// The product of int8 by groups of K, by the plan that is chosen.
+    Groups,
+    /// The same by every kernel.
+    GroupsEveryKernel,
+    /// The product of e4m3 with weights scaled by blocks of 128 x 128, by the plan that is chosen.
+    Blocks,
+    /// The same by every kernel.
+    BlocksEveryKernel,
 }
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Operation; 6] = [
+    pub const ALL: [Operation; 8] = [
         Operation::QuantizeRows,
         Operation::GemmS8,
         Operation::EveryKernel,
         Operation::Linear,
         Operation::GemmEveryKernel,
         Operation::GemmFp8EveryKernel,
+        Operation::GroupsEveryKernel,
+        Operation::BlocksEveryKernel,
     ];
     /// All but those that look for faults of a single kernel, for the larger shapes.
     pub const CHOSEN: [Operation; 3] = [Operation::QuantizeRows, Operation::GemmS8, Operation::Linear];
 
-    /// Those of floats alone.
-    pub const FLOATS: [Operation; 2] = [Operation::Gemm, Operation::GemmFp8];
+    /// Those of the product with its scales, whatever it multiplies.
+    pub const SCALED: [Operation; 4] = [Operation::Gemm, Operation::GemmFp8, Operation::Groups, Operation::Blocks];
 
     /// Whether a device of this compute capability (times ten) has it.
     pub fn served(self, capability: u32) -> bool {
-        !matches!(self, Operation::GemmFp8 | Operation::GemmFp8EveryKernel) || capability >= 89
+        use Operation::{Blocks, BlocksEveryKernel, GemmFp8, GemmFp8EveryKernel};
+        !matches!(self, GemmFp8 | GemmFp8EveryKernel | Blocks | BlocksEveryKernel) || capability >= 89
     }
 
     fn name(self) -> &'static str {
         match self {
-            Operation::Gemm | Operation::GemmEveryKernel | Operation::GemmFp8 | Operation::GemmFp8EveryKernel => "gemm",
             Operation::QuantizeRows => "quantize_rows",
             Operation::GemmS8 | Operation::EveryKernel => "gemm_s8",
             Operation::Linear => "linear",
+            _ => "gemm",
         }
     }
 }
@@ -126,7 +138,14 @@ impl Group {
             Operation::Gemm | Operation::GemmEveryKernel if float == DType::Bf16 => "bf16 x bf16 -> bf16".into(),
             Operation::Gemm | Operation::GemmEveryKernel => format!("f16 x f16 -> {float}"),
             Operation::GemmFp8 | Operation::GemmFp8EveryKernel => format!("e4m3 x e5m2 -> {float}"),
+            Operation::Groups | Operation::GroupsEveryKernel => format!("s8 x s8 by {} -> {float}", self.group()),
+            Operation::Blocks | Operation::BlocksEveryKernel => format!("e4m3 x e4m3 128x128 -> {float}"),
         }
+    }
+
+    /// Elements of a group of K: each shape has one of the two.
+    fn group(&self) -> usize {
+        if (self.shape.m + self.shape.n) % 2 == 0 { 64 } else { 128 }
     }
 
     fn sizes(&self, operation: Operation) -> String {
@@ -228,6 +247,9 @@ impl Prepared {
             (Operation::Linear, _) => self.linear::<f32>(place),
             (Operation::Gemm | Operation::GemmEveryKernel, _) => self.floats(operation, place),
             (Operation::GemmFp8 | Operation::GemmFp8EveryKernel, _) => self.floats(operation, place),
+            (_, DType::F16) => self.groups::<f16>(operation, place),
+            (_, DType::Bf16) => self.groups::<bf16>(operation, place),
+            (_, _) => self.groups::<f32>(operation, place),
         };
         let mut result = CaseResult {
             op: operation.name(),
@@ -310,6 +332,17 @@ impl Prepared {
             (false, DType::F16) => float::gemm::<f16, f16, f16>(shape, &seed, place, every),
             (false, DType::Bf16) => float::gemm::<bf16, bf16, bf16>(shape, &seed, place, every),
             (false, _) => float::gemm::<f16, f16, f32>(shape, &seed, place, every),
+        }
+    }
+
+    fn groups<O: OutputElement + Float>(&self, operation: Operation, place: &Place) -> Result<Ran> {
+        let every = matches!(operation, Operation::GroupsEveryKernel | Operation::BlocksEveryKernel);
+        let (shape, seed) = (self.group.shape, self.group.label(operation, place));
+        match operation {
+            Operation::Blocks | Operation::BlocksEveryKernel => {
+                groups::gemm::<F8E4M3, O>(shape, 128, SharedBy::Block128, &seed, place, every)
+            }
+            _ => groups::gemm::<i8, O>(shape, self.group.group(), SharedBy::Row, &seed, place, every),
         }
     }
 

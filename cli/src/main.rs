@@ -4,6 +4,7 @@ mod args;
 mod case;
 mod devices;
 mod float;
+mod groups;
 mod kernels;
 mod model;
 mod probe;

@@ -128,7 +128,7 @@ fn synthetic() -> Vec<Group> {
         shape,
         dtype: TYPES[index % TYPES.len()],
         weights: Weights::Synthetic,
-        operations: &Operation::FLOATS,
+        operations: &Operation::SCALED,
     });
     shapes
         .map(|(index, shape)| Group {

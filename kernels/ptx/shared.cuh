@@ -29,6 +29,11 @@ __device__ __forceinline__ int4 ld_shared_v4(uint32_t address) {
     return v;
 }
 
+// 8-byte aligned.
+__device__ __forceinline__ void ld_shared_v2(uint32_t address, float (&v)[2]) {
+    asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(v[0]), "=f"(v[1]) : "r"(address) : "memory");
+}
+
 __device__ __forceinline__ int32_t ld_shared(uint32_t address) {
     int32_t v;
     asm volatile("ld.shared.b32 %0, [%1];" : "=r"(v) : "r"(address) : "memory");

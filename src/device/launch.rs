@@ -11,7 +11,7 @@ use crate::plan::Geometry;
 use crate::{Error, Result};
 
 /// Most fields of a parameter block.
-const MAX_ARGS: usize = 40;
+const MAX_ARGS: usize = 56;
 /// Most pointers and tensor maps of a launch.
 const MAX_OPERANDS: usize = 16;
 /// Most tensor maps of a launch.

@@ -133,6 +133,8 @@ impl GemmS8 {
             bias: vector(bias),
             zero_row: None,
             column_sums: None,
+            groups: [None, None],
+            k_group_shift: 0,
             scratch: halves,
             mn: [m, n],
             k: [k, plan.split_k(), plan.k_slice()],

@@ -19,6 +19,15 @@ pub(super) struct Vector<'a, T> {
     pub batch: i64,
 }
 
+/// Scales by groups of K: a line of them for every 2^`shift` rows, `ld` elements apart, groups `step` apart.
+pub(super) struct Groups<'a> {
+    pub view: View<'a, f32>,
+    pub ld: i64,
+    pub step: i64,
+    pub batch: i64,
+    pub shift: u32,
+}
+
 /// What is added to the product.
 pub(super) enum Addend<'a, O> {
     None,
@@ -41,6 +50,9 @@ pub(super) struct Mma<'a, A, B, O> {
     pub bias: Option<Vector<'a, f32>>,
     pub zero_row: Option<Vector<'a, i32>>,
     pub column_sums: Option<Vector<'a, i32>>,
+    pub groups: [Option<Groups<'a>>; 2],
+    /// log2 of the bytes of a group of K, or 0 without groups.
+    pub k_group_shift: u32,
     pub scratch: Option<(ViewMut<'a, u8>, ViewMut<'a, u32>)>,
     pub mn: [u32; 2],
     /// Bytes of K, slices, bytes of a slice.
@@ -87,6 +99,16 @@ impl<'a, A: Element, B: Element, O: Element> Mma<'a, A, B, O> {
         vector(launch, self.bias);
         vector(launch, self.zero_row);
         vector(launch, self.column_sums);
+        let [lines_a, lines_b] = self.groups.each_ref().map(|groups| match groups {
+            Some(Groups { ld, step, batch, shift, .. }) => (*ld, *step, *batch, *shift),
+            None => (0, 0, 0, 0),
+        });
+        for groups in self.groups {
+            match groups {
+                Some(groups) => launch.ptr(groups.view),
+                None => launch.null(),
+            };
+        }
         match self.scratch {
             None => launch.null().null(),
             Some((partials, tickets)) => launch.ptr_mut(partials).ptr_mut(tickets),
@@ -94,8 +116,10 @@ impl<'a, A: Element, B: Element, O: Element> Mma<'a, A, B, O> {
         launch.i64(self.a.ld).i64(self.b.ld).i64(ldc).i64(self.ldd);
         launch.i64(self.a.batch).i64(self.b.batch).i64(batch_c).i64(self.batch_d);
         launch.i64(batch_row).i64(batch_col).i64(batch_bias).i64(batch_sums);
+        launch.i64(lines_a.0).i64(lines_a.1).i64(lines_b.0).i64(lines_b.1).i64(lines_a.2).i64(lines_b.2);
         launch.u32(self.mn[0]).u32(self.mn[1]).u32(self.k[0]).u32(self.k[1]).u32(self.k[2]).u32(self.d_type);
         launch.u32(self.a.unit).u32(self.b.unit).u32(row_step).u32(col_step);
+        launch.u32(lines_a.3).u32(lines_b.3).u32(self.k_group_shift);
         launch.f32(self.alpha).f32(self.beta);
     }
 }

@@ -11,6 +11,9 @@ pub const MAX_SPLIT: u32 = 32;
 /// Alignment in bytes of the scratch buffer, and of the tickets inside it.
 pub const SCRATCH_ALIGN: usize = 256;
 
+/// Elements of the largest group of K.
+const GROUP: u32 = 128;
+
 /// Cycles that a split costs beside its traffic: clearing the tickets and waiting for the last slice.
 const SPLIT_OVERHEAD: u64 = 4000;
 
@@ -92,6 +95,8 @@ pub(in crate::plan) struct Tile {
     n: u32,
     k: u32,
     stages: u32,
+    /// Steps along K that a slice is a multiple of.
+    unit: u32,
     /// Operands come as tensor maps: K is not split, and not empty.
     tensor_maps: bool,
     /// Cycles of the multiplications of one step along K.
@@ -114,11 +119,19 @@ impl Tile {
             n,
             k,
             stages: constant(row, "STAGES"),
+            unit: 1,
             tensor_maps: uses_tensor_maps(row),
             math: m * n * k / rates.macs,
             load: (m + n) * k * rates.element / rates.l2,
             sums: m * n * 4 / rates.l2,
         }
+    }
+
+    /// The same of a kernel that sums by groups of K. Each group's sum is multiplied and added at 128 lanes a cycle, and a slice
+    /// is whole groups.
+    pub const fn grouped(entry: Entry, rates: Rates) -> Tile {
+        let tile = Tile::new(entry, rates);
+        Tile { unit: GROUP / tile.k, math: tile.math + 2 * tile.m * tile.n * tile.k / (128 * GROUP), ..tile }
     }
 
     /// Blocks that fit on one multiprocessor at once.
@@ -143,7 +156,7 @@ impl Tile {
 
     /// Most slices that K may be cut into.
     pub fn max_split(&self, k: usize) -> u32 {
-        if self.tensor_maps { 1 } else { (k as u32).div_ceil(self.k).clamp(1, MAX_SPLIT) }
+        if self.tensor_maps { 1 } else { (k as u32).div_ceil(self.k * self.unit).clamp(1, MAX_SPLIT) }
     }
 
     /// The problem with K in at most `split` slices of whole tiles, if that is legal.
@@ -152,13 +165,14 @@ impl Tile {
         self.cut_at(work, facts, steps.div_ceil(split))
     }
 
-    /// The same with slices of so many whole tiles.
+    /// The same with slices of at least so many whole tiles.
     pub fn cut_at(&self, work: &Work, facts: &DeviceFacts, steps_a_slice: u32) -> Option<Cut> {
         // A tensor map has no empty dimension (CUDA driver API, cuTensorMapEncodeTiled).
         if self.tensor_maps && work.k == 0 {
             return None;
         }
         let steps = (work.k as u32).div_ceil(self.k).max(1);
+        let steps_a_slice = steps_a_slice.next_multiple_of(self.unit);
         let split_k = steps.div_ceil(steps_a_slice);
         let tiles = self.count(work.m, work.n).checked_mul(work.batch as u64)?;
         let blocks = tiles.checked_mul(split_k.into()).filter(|&b| b <= GRID_X_MAX)?;

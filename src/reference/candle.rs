@@ -61,7 +61,11 @@ impl Oracle for Candle {
         let sums = if m == 0 || n == 0 || k == 0 {
             output(m, n, 0f64)?
         } else {
-            let sums = product(problem.a().to_vec(), problem.b().to_vec(), (m, n, k))?;
+            let (a, b) = match problem.by_groups() {
+                Some(groups) => (groups.scaled(problem.a(), false, k), groups.scaled(problem.b(), true, k)),
+                None => (problem.a().to_vec(), problem.b().to_vec()),
+            };
+            let sums = product(a, b, (m, n, k))?;
             sums.into_iter().map(f64::from).collect()
         };
         let own = problem.slack_of_f32()?;

@@ -99,11 +99,66 @@ pub fn epilogue(problem: &LinearProblem<'_>, acc: &[i32]) -> Result<Vec<f32>> {
 /// of the last bits of that row of a and that row of b, and `Σ|a·b|` exceeds what the accumulator holds of these
 /// (2²⁴, or 2¹⁴ of them with 8-bit floats and `wgmma`). [`Error::Shape`] when the output exceeds the memory of the host.
 pub fn gemm(problem: &FloatProblem<'_>) -> Result<Vec<f32>> {
-    let (n, k) = (problem.n(), problem.k());
+    if problem.by_groups().is_some() {
+        return gemm_by_groups(problem, problem.k().max(1));
+    }
     let (sums, absolute) = (problem.sums()?, problem.absolute(problem.accumulation())?);
+    all_exact(problem, &[absolute])?;
+    gemm_epilogue(problem, &sums.iter().map(|&sum| sum as f32).collect::<Vec<_>>())
+}
+
+/// The same by groups of K, which the kernels add in their order, with K in slices of `k_slice` terms:
+///
+/// ```text
+/// t = a_g · b_g                      one rounding; an absent scale is 1
+/// s = fma(f32(sum of group g), t, s) one rounding, from the first group of a slice to its last
+/// sum = sum of the slices' s         one rounding for each slice after the first
+/// ```
+///
+/// # Errors
+/// As [`gemm`], for the sum of each group; [`Error::Shape`] when the problem has no groups or `k_slice` cuts one.
+pub fn gemm_by_groups(problem: &FloatProblem<'_>, k_slice: usize) -> Result<Vec<f32>> {
+    let (m, n, k) = (problem.m(), problem.n(), problem.k());
+    let Some(groups) = problem.by_groups() else {
+        return Err(Error::Shape("the product is not summed by groups of K".into()));
+    };
+    if k_slice == 0 || (k_slice < k && !k_slice.is_multiple_of(groups.len)) {
+        return Err(Error::Shape(format!("slices of {k_slice} cut groups of {} terms of K", groups.len)));
+    }
+    all_exact(problem, &problem.absolute_of_groups()?)?;
+    let count = k.div_ceil(groups.len);
+    let mut sums = output(m, n, 0f32)?;
+    let mut slice = output(m, n, 0f32)?;
+    groups.parts(problem.a(), problem.b(), (m, n, k), |group, parts| {
+        let starts = group > 0 && (group * groups.len).is_multiple_of(k_slice);
+        if starts {
+            for (sum, slice) in sums.iter_mut().zip(&mut slice) {
+                // The first slice is the sum so far.
+                *sum = if group * groups.len == k_slice { *slice } else { *sum + *slice };
+                *slice = 0.0;
+            }
+        }
+        for (at, (slice, part)) in slice.iter_mut().zip(parts).enumerate() {
+            let [x, y] = groups.scales((at / n, at % n), group, count);
+            *slice = (part as f32).mul_add(x * y, *slice);
+        }
+        Ok(())
+    })?;
+    if k <= k_slice {
+        sums = slice;
+    } else {
+        sums.iter_mut().zip(slice).for_each(|(sum, slice)| *sum += slice);
+    }
+    gemm_epilogue(problem, &sums)
+}
+
+/// Whether sums with these magnitudes, `[M, N]` of each group of K, are exact in any order, or the first that may not be.
+fn all_exact(problem: &FloatProblem<'_>, groups: &[Vec<f64>]) -> Result<()> {
+    let (n, k) = (problem.n(), problem.k());
     let last_bits = |values: &[f32]| values.chunks_exact(k.max(1)).map(last_bit).collect::<Vec<f64>>();
     let (a, b) = (last_bits(problem.a()), last_bits(problem.b()));
-    for (at, &absolute) in absolute.iter().enumerate().filter(|_| k > 0) {
+    let sums = groups.iter().flat_map(|group| group.iter().enumerate());
+    for (at, &absolute) in sums.filter(|_| k > 0) {
         let (row, col) = (at / n, at % n);
         let unit = a[row] * b[col];
         // The least f32 is 2⁻¹⁴⁹.
@@ -114,7 +169,7 @@ pub fn gemm(problem: &FloatProblem<'_>) -> Result<Vec<f32>> {
             )));
         }
     }
-    gemm_epilogue(problem, &sums.iter().map(|&sum| sum as f32).collect::<Vec<_>>())
+    Ok(())
 }
 
 /// The epilogue of [`gemm`] on given sums `[M, N]`.

@@ -2,6 +2,7 @@
 
 use super::bound::{self, Magnitudes, Near, Rounding, TINY_F32};
 use super::exact::output;
+use super::groups::Groups;
 use super::{Expected, product};
 use crate::format::DType;
 use crate::{Error, Result};
@@ -66,6 +67,11 @@ impl Accumulation {
         Ok(Accumulation { depth: 32, step: 34.5 * unit, loss: unit, least, exact })
     }
 
+    /// Integer products of bytes, exact in s32: what the sums of groups of K are made of.
+    pub fn s8() -> Self {
+        Accumulation { depth: 32, step: 0.0, loss: 0.0, least: 0.0, exact: power_of_two(31) - 1.0 }
+    }
+
     /// `fma.rn.f32`, one term after the other or in several sums: one rounding a term, and one for a partial sum; u_acc is 2⁻²⁴.
     pub fn fma() -> Self {
         let unit = power_of_two(-24);
@@ -119,6 +125,7 @@ pub struct FloatProblem<'a> {
     scale_row: Option<&'a [f32]>,
     scale_col: Option<&'a [f32]>,
     bias: Option<&'a [f32]>,
+    groups: Option<Groups<'a>>,
     output: DType,
     accumulation: Accumulation,
     terms: Terms,
@@ -143,8 +150,8 @@ impl<'a> FloatProblem<'a> {
         check_matrix("b", b, (n, k))?;
         Rounding::of(output)?;
         let (alpha, terms) = (1.0, Terms::ZeroMean);
-        let (c, scale_row, scale_col, bias) = (None, None, None, None);
-        Ok(FloatProblem { shape, a, b, alpha, c, scale_row, scale_col, bias, output, accumulation, terms })
+        let (c, scale_row, scale_col, bias, groups) = (None, None, None, None, None);
+        Ok(FloatProblem { shape, a, b, alpha, c, scale_row, scale_col, bias, groups, output, accumulation, terms })
     }
 
     /// The product times α.
@@ -190,6 +197,15 @@ impl<'a> FloatProblem<'a> {
         Ok(FloatProblem { bias: Some(bias), ..self })
     }
 
+    /// Summed by groups of `len` terms of K, the last of which may have fewer: `Σ_g a_g[m] · b_g[n] · Σ_{k in g} a[m, k] · b[n, k]`
+    /// takes the place of the sum. Scales of a are `[M, ⌈K / len⌉]`, of b `[N, ⌈K / len⌉]`; absent ones are 1.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for groups of nothing, and for any other number of scales.
+    pub fn groups(self, len: usize, a: Option<&'a [f32]>, b: Option<&'a [f32]>) -> Result<Self> {
+        Ok(FloatProblem { groups: Some(Groups::new(len, a, b, self.shape)?), ..self })
+    }
+
     /// With terms of which this is known; of mean zero unless said otherwise.
     pub fn terms(self, terms: Terms) -> Self {
         FloatProblem { terms, ..self }
@@ -232,16 +248,51 @@ impl<'a> FloatProblem<'a> {
 
     /// The true sums `[M, N]`, in f64.
     pub(super) fn sums(&self) -> Result<Vec<f64>> {
-        product(self.a, self.b, self.shape)
+        match self.groups {
+            Some(groups) => groups.sums(self.a, self.b, self.shape, |scale| scale),
+            None => product(self.a, self.b, self.shape),
+        }
+    }
+
+    /// The groups of K, if it is summed by such.
+    pub(super) fn by_groups(&self) -> Option<Groups<'a>> {
+        self.groups
     }
 
     /// `Σₖ |a · b|` `[M, N]`, with the factors as large as `accumulation` counts them.
     pub(super) fn absolute(&self, accumulation: Accumulation) -> Result<Vec<f64>> {
-        let least = accumulation.least as f32;
-        let size = |x: &f32| if *x == 0.0 { 0.0 } else { x.abs().max(least) };
-        let sizes = |values: &[f32]| values.iter().map(size).collect::<Vec<_>>();
-        // `max` takes the number of a number and a NaN; only sums that are NaN themselves have one here.
-        product(&sizes(self.a), &sizes(self.b), self.shape)
+        let sizes = |values| sizes(values, accumulation);
+        match self.groups {
+            Some(groups) => groups.sums(&sizes(self.a), &sizes(self.b), self.shape, f64::abs),
+            None => product(&sizes(self.a), &sizes(self.b), self.shape),
+        }
+    }
+
+    /// `Σ|a · b|` `[M, N]` of each group of K, unscaled.
+    pub(super) fn absolute_of_groups(&self) -> Result<Vec<Vec<f64>>> {
+        let sizes = |values| sizes(values, self.accumulation);
+        let mut all = Vec::new();
+        if let Some(groups) = self.groups {
+            groups.parts(&sizes(self.a), &sizes(self.b), self.shape, |_, part| {
+                all.push(part);
+                Ok(())
+            })?;
+        }
+        Ok(all)
+    }
+
+    /// What the kernel may lose of a sum whose terms have these magnitudes in all. By groups, each loses its own, and the sum
+    /// of the groups is rounded once for each, as is the product of two scales; a partial sum of another part of K once more.
+    fn slack(&self, absolute: f64) -> f64 {
+        let k = self.k();
+        match self.groups {
+            None => self.accumulation.slack(self.terms, k, absolute),
+            Some(groups) => {
+                let roundings = k.div_ceil(groups.len) as f64 + 3.0;
+                self.accumulation.slack(self.terms, k.min(groups.len), absolute)
+                    + 1.001 * roundings * bound::U_F32 * absolute
+            }
+        }
     }
 
     /// The epilogue of one element, by what kind of number it is done in: [`Near`] or f32.
@@ -263,12 +314,12 @@ impl<'a> FloatProblem<'a> {
 
     /// What follows from sums that a kernel may be off from by its own losses, and by `more` of each element.
     pub(super) fn expected(&self, sums: &[f64], more: impl Fn(usize) -> f64) -> Result<Expected> {
-        let (m, n, k) = self.shape;
+        let (m, n, _) = self.shape;
         let absolute = self.absolute(self.accumulation)?;
         let mut values = output(m, n, 0f64)?;
         let mut slack = output(m, n, 0f64)?;
         for (at, (&sum, &absolute)) in sums.iter().zip(&absolute).enumerate() {
-            let sum = Near::within(sum, self.accumulation.slack(self.terms, k, absolute) + more(at));
+            let sum = Near::within(sum, self.slack(absolute) + more(at));
             let v = self.epilogue(at, sum, Near::exactly, Ops { times: Near::times, plus: Near::plus });
             (values[at], slack[at]) = (v.value, v.slack);
         }
@@ -279,8 +330,18 @@ impl<'a> FloatProblem<'a> {
     #[cfg(feature = "candle")]
     pub(super) fn slack_of_f32(&self) -> Result<Vec<f64>> {
         let how = Accumulation::fma();
-        Ok(self.absolute(how)?.into_iter().map(|absolute| how.slack(self.terms, self.k(), absolute)).collect())
+        // Scaled operands were rounded.
+        let rounded = if self.groups.is_some() { 2.0 * bound::U_F32 } else { 0.0 };
+        let slack = |absolute| how.slack(self.terms, self.k(), absolute) + 1.001 * rounded * absolute;
+        Ok(self.absolute(how)?.into_iter().map(slack).collect())
     }
+}
+
+/// The magnitudes of factors as large as `accumulation` counts them. (`max` takes the number of a number and a NaN; only sums that
+/// are NaN themselves have one here.)
+fn sizes(values: &[f32], accumulation: Accumulation) -> Vec<f32> {
+    let least = accumulation.least as f32;
+    values.iter().map(|x| if *x == 0.0 { 0.0 } else { x.abs().max(least) }).collect()
 }
 
 /// The two operations of an epilogue, each rounded once.

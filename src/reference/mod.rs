@@ -17,6 +17,7 @@ mod compare;
 pub mod exact;
 mod f64;
 mod gemm;
+mod groups;
 mod quantize;
 pub mod sample;
 

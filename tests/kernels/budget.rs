@@ -154,7 +154,7 @@ fn products() -> Vec<(String, Arch, Case)> {
     all
 }
 
-/// Products of floats: every tile of f16, those with K down the rows, one of fp8, and operands that only threads can copy.
+/// Products of floats: every tile of f16, those with K down the rows, one of fp8, sums by groups, and operands that only threads can copy.
 /// The other floats cost the same (`mma_traffic.rs`).
 fn floats(all: &mut BTreeMap<String, Budget>) {
     let benches = [Arch::Sm80, Arch::Sm89].map(|arch| (arch, Bench::new(arch)));
@@ -166,7 +166,11 @@ fn floats(all: &mut BTreeMap<String, Budget>) {
         all.insert(format!("{} on {arch}: M={m} N={n} K={k} {what}", row.symbol), budget);
     };
     let of_f16 = ROWS.iter().filter(|row| row.symbol.starts_with("gemm_f16_mma")).map(|row| row.entry);
-    for entry in of_f16.chain([Entry::GemmE4m3E4m3Mma64x64x64]) {
+    let grouped = ROWS.iter().filter(|row| {
+        row.symbol.starts_with("gemm_s8_mma_groups") || row.symbol.starts_with("gemm_e4m3_e4m3_mma_groups")
+    });
+    let grouped = grouped.map(|row| row.entry);
+    for entry in of_f16.chain([Entry::GemmE4m3E4m3Mma64x64x64]).chain(grouped) {
         let whole = gemm_mma::Case::new(entry, (256, 256, 512));
         let each = [gemm_mma::Scale::Each; 2];
         add(gemm_mma::Case { out: 1, bias: true, scales: each, ..whole }, "f16 with a bias");
@@ -279,7 +283,7 @@ fn measured() -> BTreeMap<String, Budget> {
 #[test]
 fn every_kernel_keeps_its_budget() {
     let now = measured();
-    assert_eq!(now.len(), 4 * 3 + (1 + 3 + 6) * 2 + 1 + 3 * 3 + 8 * 2 + 4 + 2 * 4);
+    assert_eq!(now.len(), 4 * 3 + (1 + 3 + 6 + 2 * 3) * 2 + 1 + 3 * 3 + 8 * 2 + 4 + 2 * 4);
     if std::env::var_os("HALFBYTE_UPDATE_BUDGETS").is_some() {
         fs::write(file(), render(&now)).unwrap();
     }

@@ -18,7 +18,7 @@ fn all() -> impl Iterator<Item = &'static Row> {
 
 /// Cases of a test that runs `each` of every entry.
 pub fn of_every_entry(each: usize) -> usize {
-    assert_eq!(all().count(), 33);
+    assert_eq!(all().count(), 48);
     entries().count() * each
 }
 
@@ -71,6 +71,6 @@ pub fn kind(row: &Row) -> ([Element; 2], [bool; 2]) {
             [a, b].map(|x| if x == "E4m3" { Element::E4m3 } else { Element::E5m2 })
         }
     };
-    let last: Vec<&str> = row.call.trim_end_matches('>').rsplit(", ").take(2).collect();
-    (elements, [last[1] == "false", last[0] == "false"])
+    let ways: Vec<&str> = row.call.trim_end_matches('>').split(", ").skip(7).collect();
+    (elements, [0, 1].map(|side| ways.get(side) == Some(&"false")))
 }

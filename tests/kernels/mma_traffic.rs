@@ -119,5 +119,5 @@ fn elements_of_one_size_cost_the_same() {
             }
         }
     }
-    assert!(compared == (9 + 3 * 3) * 2 || of_every_entry(1) < 33, "{compared}");
+    assert!(compared == (9 + 2 * 3 * 3) * 2 || of_every_entry(1) < 48, "{compared}");
 }

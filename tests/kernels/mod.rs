@@ -5,6 +5,7 @@ mod budget;
 mod bytes;
 mod checked;
 mod gemm_float;
+mod gemm_groups;
 mod gemm_mma;
 mod gemm_s8;
 mod mma_entries;
@@ -220,6 +221,7 @@ fn mma(given: Vec<(&'static str, Arg)>) -> Vec<(&'static str, Arg)> {
                 ("a_unit" | "b_unit", _) => Arg::Word(16),
                 ("row_step" | "col_step", _) => Arg::Word(1),
                 ("split_k", _) => Arg::Word(1),
+                ("k_group_shift", _) => Arg::Word(7),
                 ("alpha", _) => Arg::Word(1f32.to_bits()),
                 (_, 8) => Arg::Long(0),
                 _ => Arg::Word(0),

@@ -41,7 +41,7 @@ impl Case {
         let (m, n, k) = self.shape;
         let operand = |dtype, k_down| Operand { dtype, k_down };
         let (a, b) = (operand(A::DTYPE, self.down[0]), operand(B::DTYPE, self.down[1]));
-        GemmProblem { m, n, k, batch: 1, a, b, out: O::OUTPUT, batch_invariant: self.invariant }
+        GemmProblem { m, n, k, batch: 1, a, b, out: O::OUTPUT, k_group: None, batch_invariant: self.invariant }
     }
 
     /// Every plan given on one device: exact bits, or within the bound of each oracle. Returns the bits of the last.

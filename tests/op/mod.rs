@@ -5,6 +5,7 @@ mod allocation;
 mod case;
 mod checked;
 mod gemm;
+mod gemm_groups;
 mod gemm_refusals;
 mod gemm_s8;
 mod linear;

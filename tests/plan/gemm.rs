@@ -13,17 +13,22 @@ use proptest::prelude::*;
 
 use super::{ALL, SM80, SM86, SM89, SM90, SM100, SM120};
 
-/// Every pair of operands that some device multiplies.
-fn pairs() -> Vec<(Operand, Operand)> {
-    let mut pairs = vec![(Operand::new(DType::I8), Operand::new(DType::I8))];
+/// Every pair of operands that some device multiplies, with the groups of K that they may have.
+fn pairs() -> Vec<(Operand, Operand, Option<usize>)> {
+    let mut pairs = Vec::new();
+    for k_group in [None, Some(64), Some(128)] {
+        pairs.push((Operand::new(DType::I8), Operand::new(DType::I8), k_group));
+    }
     for dtype in [DType::F16, DType::Bf16] {
         for (a, b) in [(false, false), (true, false), (false, true), (true, true)] {
-            pairs.push((Operand { dtype, k_down: a }, Operand { dtype, k_down: b }));
+            pairs.push((Operand { dtype, k_down: a }, Operand { dtype, k_down: b }, None));
         }
     }
     for a in [DType::E4m3, DType::E5m2] {
         for b in [DType::E4m3, DType::E5m2] {
-            pairs.push((Operand::new(a), Operand::new(b)));
+            for k_group in [None, Some(64), Some(128)] {
+                pairs.push((Operand::new(a), Operand::new(b), k_group));
+            }
         }
     }
     pairs
@@ -43,13 +48,16 @@ fn check(p: &GemmPlan) {
     let (tm, tn, tk) = (tile("TILE_M"), tile("TILE_N"), tile("TILE_K"));
     assert!(g.shared_bytes <= facts.shared_per_block && facts.resident_blocks(row, g.shared_bytes) >= 1, "{p}");
     assert!(row.targets.iter().any(|t| t.capability() <= facts.capability), "{p}");
-    assert_eq!(row.shared_bytes as usize, tile("STAGES") * (tm + tn) * tk * a.dtype.size(), "{p}");
+    // With groups, a scale of each row and column for every 64 bytes of K.
+    let step = tk * a.dtype.size() + if p.problem().k_group.is_some() { tk / 64 * 4 } else { 0 };
+    assert_eq!(row.shared_bytes as usize, tile("STAGES") * (tm + tn) * step, "{p}");
 
     let (tiles, z) = (m.div_ceil(tm) * n.div_ceil(tn) * batch, p.split_k() as usize);
     assert_eq!(g.grid, [(tiles * z) as u32, 1, 1], "{p}");
     assert!(u64::from(g.grid[0]) <= GRID_X_MAX, "{p}");
     let slice = p.k_slice() as usize;
     assert!(slice > 0 && slice.is_multiple_of(tk), "{p}");
+    assert!(p.problem().k_group.is_none_or(|group| slice.is_multiple_of(group)), "{p}");
     assert!(z * slice >= k && (z - 1) * slice < k.max(1) && p.split_k() <= MAX_SPLIT, "{p}");
     let (partials, tickets) = (p.partials(), p.tickets());
     if z == 1 {
@@ -103,10 +111,10 @@ fn golden_decisions() {
 #[test]
 fn every_entry_is_chosen_somewhere() {
     let mut chosen = BTreeSet::new();
-    for (a, b) in pairs() {
+    for (a, b, k_group) in pairs() {
         for facts in ALL {
             for (m, n) in [(1, 4096), (64, 512), (512, 512), (4096, 4096)] {
-                let problem = GemmProblem { a, b, ..GemmProblem::new(m, n, 4096, a.dtype, Output::F32) };
+                let problem = GemmProblem { a, b, k_group, ..GemmProblem::new(m, n, 4096, a.dtype, Output::F32) };
                 if let Ok(plan) = plan(&problem, &facts) {
                     chosen.insert(plan.geometry().unwrap().entry);
                 }
@@ -116,7 +124,7 @@ fn every_entry_is_chosen_somewhere() {
     for row in ROWS.iter().filter(|row| row.params.name == "GemmMmaParams") {
         assert!(chosen.contains(&row.entry), "{} is nobody's plan", row.symbol);
     }
-    assert_eq!(chosen.len(), 33);
+    assert_eq!(chosen.len(), 48);
 }
 
 /// From one M to the next the modelled time grows by no more than a row of tiles of the plan takes by itself: no cliffs.
@@ -124,26 +132,26 @@ fn every_entry_is_chosen_somewhere() {
 fn no_step_of_m_costs_more_than_a_row_of_tiles() {
     let mut steps = 0;
     for facts in [SM80, SM86, SM89, SM90, SM100, SM120] {
-        for (a, b) in pairs() {
+        for (a, b, k_group) in pairs() {
             for (n, k) in [(768, 768), (4096, 4096), (11_008, 4096), (4096, 11_008), (49_152, 12_288), (18_432, 73_728)]
             {
-                let problem = |m| GemmProblem { a, b, ..GemmProblem::new(m, n, k, a.dtype, Output::F16) };
-                let Ok(first) = plan(&problem(1), &facts) else { continue };
-                let mut before = first.cycles();
+                let problem = |m| GemmProblem { a, b, k_group, ..GemmProblem::new(m, n, k, a.dtype, Output::F16) };
+                let Ok(mut before) = plan(&problem(1), &facts) else { continue };
                 for m in 2..=300 {
                     let now = plan(&problem(m), &facts).unwrap();
-                    let rows = now.geometry().unwrap().entry.row().constant("TILE_M").unwrap() as usize;
-                    let one = candidates(&problem(rows.min(m)), &facts)
-                        .filter(|p| p.geometry().unwrap().entry == now.geometry().unwrap().entry)
-                        .map(|p| p.cycles())
-                        .min()
-                        .unwrap();
-                    assert!(
-                        now.cycles() <= before + one,
-                        "{now}: {} after {before}, a row of tiles {one}",
-                        now.cycles()
-                    );
-                    before = now.cycles();
+                    // A row of whichever tile it was or is, K cut as it was or is: where one gives way to the other, the
+                    // first would have cost more still.
+                    let row = [&before, &now].map(|by| {
+                        let entry = by.geometry().unwrap().entry;
+                        let rows = entry.row().constant("TILE_M").unwrap() as usize;
+                        let all = candidates(&problem(rows.min(m)), &facts);
+                        let same = |p: &GemmPlan| p.geometry().unwrap().entry == entry && p.split_k() == by.split_k();
+                        all.filter(same).map(|p| p.cycles()).min().unwrap()
+                    });
+                    let one = row[0].max(row[1]);
+                    let (was, is) = (before.cycles(), now.cycles());
+                    assert!(is <= was + one, "{now}: {is} after {was}, a row of tiles {one}");
+                    before = now;
                     steps += 1;
                 }
             }
@@ -156,14 +164,16 @@ fn no_step_of_m_costs_more_than_a_row_of_tiles() {
 #[test]
 fn batch_invariant_slices_do_not_depend_on_m_or_the_batch() {
     for facts in ALL {
-        for (n, k) in [(64, 100), (64, 50_000), (4096, 4096), (1000, 30_000)] {
+        let shapes = [(64, 100), (64, 50_000), (4096, 4096), (1000, 30_000)];
+        let kinds = [(DType::Bf16, None), (DType::I8, Some(64)), (DType::I8, Some(128))];
+        for ((n, k), (dtype, k_group)) in shapes.into_iter().flat_map(|shape| kinds.map(|kind| (shape, kind))) {
             let mut slices = BTreeSet::new();
             for (m, batch) in [(1, 1), (16, 1), (17, 1), (300, 1), (5000, 1), (1, 40), (64, 7)] {
-                let problem = GemmProblem::new(m, n, k, DType::Bf16, Output::F32);
-                let problem = GemmProblem { batch, batch_invariant: true, ..problem };
+                let problem = GemmProblem::new(m, n, k, dtype, Output::F32);
+                let problem = GemmProblem { batch, k_group, batch_invariant: true, ..problem };
                 for plan in candidates(&problem, &facts).chain([plan(&problem, &facts).unwrap()]) {
                     check(&plan);
-                    slices.insert(plan.k_slice().min(k.next_multiple_of(64) as u32));
+                    slices.insert(plan.k_slice().min(k.next_multiple_of(128) as u32));
                     assert!(plan.scratch_bytes() <= scratch_bound(&problem, &facts).unwrap(), "{plan}");
                 }
             }
@@ -216,6 +226,13 @@ fn what_no_kernel_serves_is_refused_with_its_values() {
     assert!(refusal(&long, &SM80).contains("1073741824"));
     let wide = GemmProblem::new(1 << 30, 1, 1, DType::F16, Output::F32);
     assert!(refusal(&wide, &SM80).contains("1073741824"));
+    let grouped = |dtype, group, out| {
+        let problem = GemmProblem { k_group: Some(group), ..GemmProblem::new(8, 8, 8, dtype, out) };
+        refusal(&problem, &SM89)
+    };
+    assert!(grouped(DType::F16, 64, Output::F32).contains("f16 by groups"));
+    assert!(grouped(DType::E4m3, 96, Output::F32).contains("groups of 96 elements of K: groups have 64 or 128"));
+    assert!(grouped(DType::I8, 128, Output::I32).contains("s32 output of sums by groups"));
     let huge = GemmProblem { batch: usize::MAX / 2, ..GemmProblem::new(8, 8, 8, DType::F16, Output::F32) };
     assert!(refusal(&huge, &SM80).contains("address space"));
     assert!(candidates(&huge, &SM80).next().is_none() && candidates(&s32, &SM80).next().is_none());
@@ -304,7 +321,17 @@ fn any_problem() -> impl Strategy<Value = GemmProblem> {
     let size = || prop_oneof![0usize..=300, 0usize..=5000];
     let outs = prop::sample::select(vec![Output::F32, Output::F16, Output::Bf16]);
     (size(), size(), 0usize..=20_000, 0usize..=5, prop::sample::select(pairs()), outs, any::<bool>()).prop_map(
-        |(m, n, k, batch, (a, b), out, batch_invariant)| GemmProblem { m, n, k, batch, a, b, out, batch_invariant },
+        |(m, n, k, batch, (a, b, k_group), out, batch_invariant)| GemmProblem {
+            m,
+            n,
+            k,
+            batch,
+            a,
+            b,
+            out,
+            batch_invariant,
+            k_group,
+        },
     )
 }
 

@@ -4,6 +4,7 @@ mod bound;
 mod compare;
 mod exact;
 mod gemm;
+mod groups;
 mod oracles;
 mod quantize;
 mod sample;

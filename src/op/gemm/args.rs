@@ -5,6 +5,7 @@ use half::{bf16, f16};
 
 use super::super::mma::{self, Mma, Vector};
 use super::super::{OutputElement, check};
+use super::groups::GroupScales;
 use super::{DType, GemmPlan, GemmProblem, MAX_K_WITH_ZEROS, Output, SCRATCH_ALIGN, side};
 use crate::device::{Device, Element, Matrix, MatrixMut, Region, Span, View, ViewMut};
 use crate::{Error, Result};
@@ -95,6 +96,10 @@ pub struct GemmArgs<'a, A, B, O> {
     pub zero_row: Option<View<'a, i32>>,
     /// With `zero_row`: `Σ_k b[n, k]` for each column.
     pub column_sums: Option<View<'a, i32>>,
+    /// Of a problem with [`k_group`](GemmProblem::k_group): the scales of the groups of a, 1 where there are none.
+    pub groups_a: Option<GroupScales<'a>>,
+    /// The same of b.
+    pub groups_b: Option<GroupScales<'a>>,
     /// At least [`GemmPlan::scratch_bytes`](super::GemmPlan::scratch_bytes), aligned to [`SCRATCH_ALIGN`]; not needed
     /// where that is 0. Contents do not matter and are lost. One buffer serves one run at a time.
     pub scratch: Option<ViewMut<'a, u8>>,
@@ -119,6 +124,8 @@ impl<'a, A, B, O> GemmArgs<'a, A, B, O> {
             bias: None,
             zero_row: None,
             column_sums: None,
+            groups_a: None,
+            groups_b: None,
             scratch: None,
         }
     }
@@ -250,7 +257,7 @@ impl<'a, A: GemmElement, B: GemmElement, O: OutputElement> GemmArgs<'a, A, B, O>
             )));
         }
 
-        let mut inputs = [("", NOWHERE); 8];
+        let mut inputs = [("", NOWHERE); 10];
         (inputs[0], inputs[1]) = (("a", at_a), ("b", at_b));
         let c = match self.c {
             Addend::Matrix(c) => {
@@ -284,6 +291,13 @@ impl<'a, A: GemmElement, B: GemmElement, O: OutputElement> GemmArgs<'a, A, B, O>
         {
             *slot = (what, vector.as_ref().map_or(NOWHERE, |v| v.view.span()));
         }
+        let mut groups = [None, None];
+        let sides = [("groups_a", m, self.groups_a), ("groups_b", n, self.groups_b)];
+        for ((slot, input), (what, rows, scales)) in groups.iter_mut().zip(&mut inputs[8..]).zip(sides) {
+            let (Some(scales), Some(group)) = (scales, p.k_group) else { continue };
+            let (scales, at) = scales.within(device, what, (rows, k.div_ceil(group)), batch)?;
+            (*slot, *input) = (Some(scales), (what, at));
+        }
         check::apart(("d", at_d.span), &inputs)?;
         check_scratch(device, self.scratch.as_ref(), plan.scratch_bytes(), at_d.span, &inputs)?;
         // The plan checked that the dimensions fit an i32, and that the bytes of K do.
@@ -300,6 +314,8 @@ impl<'a, A: GemmElement, B: GemmElement, O: OutputElement> GemmArgs<'a, A, B, O>
             bias,
             zero_row,
             column_sums,
+            groups,
+            k_group_shift: p.k_group.map_or(0, usize::trailing_zeros),
             scratch: None,
             mn: [m as u32, n as u32],
             k: [k as u32 * size, plan.split_k(), plan.k_slice() * size],
@@ -328,6 +344,15 @@ impl<'a, A: GemmElement, B: GemmElement, O: OutputElement> GemmArgs<'a, A, B, O>
             if self.alpha != 1.0 {
                 return shape(format!("alpha = {} was given, but an s32 output is the sum itself", self.alpha));
             }
+        }
+        let scales = [("groups_a", self.groups_a.is_some()), ("groups_b", self.groups_b.is_some())];
+        if let (None, Some((what, _))) = (p.k_group, scales.iter().find(|(_, given)| *given)) {
+            return shape(format!(
+                "{what} was given, but the plan sums over all of K: a problem with k_group has groups"
+            ));
+        }
+        if let (Some(group), true) = (p.k_group, self.zero_row.is_some()) {
+            return shape(format!("zero_row was given, but sums by groups of {group} have no zero points"));
         }
         match (self.zero_row.is_some(), self.column_sums.is_some()) {
             (false, false) => Ok(()),

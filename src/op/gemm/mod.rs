@@ -1,6 +1,7 @@
 //! Dense products on the device: every element, scale and direction that the kernels know.
 
 mod args;
+mod groups;
 
 use super::mma::Side;
 use super::{OutputElement, Step, check};
@@ -11,6 +12,7 @@ use crate::plan::gemm_s8::Output;
 use crate::{Error, Result};
 
 pub use args::{Addend, GemmArgs, GemmElement, Strided, StridedMut};
+pub use groups::{GroupScales, SharedBy};
 
 /// `d[m, n] = α · (Σ_k a[m, k] · b[n, k]) · scale_row[m] · scale_col[n] + β · c[m, n] + bias[n]`, alone or in batches.
 ///
@@ -25,6 +27,7 @@ pub struct Gemm {
     device: Device,
     a: Operand,
     b: Operand,
+    grouped: bool,
 }
 
 impl Gemm {
@@ -33,10 +36,24 @@ impl Gemm {
     /// # Errors
     /// No kernel serves the operands or the device, or a module cannot be loaded.
     pub fn new(device: &Device, a: Operand, b: Operand) -> Result<Gemm> {
-        for entry in plan::entries(a, b, device.facts())? {
+        Gemm::load(device, a, b, false)
+    }
+
+    /// The same of products that are summed by groups of K: `d = α · (Σ_g (Σ_{k in g} a · b) · groups_a[m, g] · groups_b[n, g]) · …`.
+    /// The inner sum is exact for int8. The outer one is f32 and goes from the first group to the last, `fma(inner, groups_a ·
+    /// groups_b, outer)`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); operands that are not of 8 bits.
+    pub fn grouped(device: &Device, a: Operand, b: Operand) -> Result<Gemm> {
+        Gemm::load(device, a, b, true)
+    }
+
+    fn load(device: &Device, a: Operand, b: Operand, grouped: bool) -> Result<Gemm> {
+        for entry in plan::entries(a, b, grouped, device.facts())? {
             device.load(entry)?;
         }
-        Ok(Gemm { device: device.clone(), a, b })
+        Ok(Gemm { device: device.clone(), a, b, grouped })
     }
 
     /// The device that it runs on.
@@ -63,14 +80,16 @@ impl Gemm {
     }
 
     fn serves(&self, problem: &GemmProblem) -> Result<()> {
-        if (problem.a, problem.b) == (self.a, self.b) {
+        if (problem.a, problem.b, problem.k_group.is_some()) == (self.a, self.b, self.grouped) {
             return Ok(());
         }
-        let name = |a: &Operand, b: &Operand| {
+        let name = |a: &Operand, b: &Operand, grouped: bool| {
             let way = |o: &Operand| if o.k_down { " with K down the rows" } else { "" };
-            format!("{}{} by {}{}", a.dtype, way(a), b.dtype, way(b))
+            let groups = if grouped { " by groups of K" } else { "" };
+            format!("{}{} by {}{}{groups}", a.dtype, way(a), b.dtype, way(b))
         };
-        let (have, want) = (name(&problem.a, &problem.b), name(&self.a, &self.b));
+        let have = name(&problem.a, &problem.b, problem.k_group.is_some());
+        let want = name(&self.a, &self.b, self.grouped);
         Err(Error::Unsupported(format!("the problem multiplies {have}, but the operation was made for {want}")))
     }
 
@@ -94,7 +113,7 @@ impl Gemm {
     /// Types, shapes or a device that are not the plan's; views too short for their strides; matrices of d that overlap;
     /// scales, a bias or an addend of an s32 output; scales of another length than one, M (or N), or a batch of those; a
     /// beta without c; zero points of other operands than int8, without column sums, of another form than `scale_row`, or
-    /// with a K beyond [`MAX_K_WITH_ZEROS`]; too little or misaligned scratch; an output or scratch that overlaps
+    /// with a K beyond [`MAX_K_WITH_ZEROS`]; scales of groups where the problem has none, or too few of them; too little or misaligned scratch; an output or scratch that overlaps
     /// another operand.
     pub fn launches<'a, A: GemmElement, B: GemmElement, O: OutputElement>(
         &self,

@@ -10,143 +10,35 @@
 //! Any M, N and K, 0 too. A float's sum goes from the first K to the last in every tile alike; only the cut of K into
 //! slices, which are added in their order, changes its bits. [`GemmProblem::batch_invariant`] asks for a cut that does not
 //! depend on M or on the batch.
+//!
+//! 8-bit operands may be summed by groups of K ([`GemmProblem::k_group`]): the sum of each group is scaled and added to an f32
+//! sum, from the first group to the last. Slices of K are then whole groups.
+
+mod problem;
 
 use std::fmt;
 use std::ops::Range;
 
-use super::gemm_s8::{MAX_K, Output};
-use super::tile::{self, Cut, Tile, Work};
+use super::gemm_s8::Output;
+use super::tile::{self, Cut, Tile};
 use super::{DeviceFacts, GRID_X_MAX, Geometry, Model, model};
 use crate::format::DType;
 use crate::manifest::Entry;
 use crate::{Error, Result};
 
 pub use super::tile::{MAX_SPLIT, SCRATCH_ALIGN};
-
-/// Most bytes of K.
-pub const MAX_K_BYTES: usize = i32::MAX as usize - 256;
-
-/// Largest K of an int8 product whose rows of a have zero points: with `|a − zero| ≤ 255`, the greatest `K` with
-/// `K·255·128 < 2^31`.
-pub const MAX_K_WITH_ZEROS: usize = 65_793;
+pub use problem::{GemmProblem, K_GROUPS, MAX_K_BYTES, MAX_K_WITH_ZEROS, Operand};
 
 /// Bytes of K that a slice of a batch-invariant plan holds at least, where K is cut at all.
 const INVARIANT_SLICE: u64 = 4096;
-
-/// One operand: its element, and how K lies in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Operand {
-    /// Type of an element.
-    pub dtype: DType,
-    /// False: `[M, K]` (or `[N, K]`) row-major, K along the rows. True: `[K, M]` row-major, K down the rows; 16-bit floats
-    /// only.
-    pub k_down: bool,
-}
-
-impl Operand {
-    /// K along the rows.
-    pub const fn new(dtype: DType) -> Operand {
-        Operand { dtype, k_down: false }
-    }
-
-    /// K down the rows.
-    pub const fn down(dtype: DType) -> Operand {
-        Operand { dtype, k_down: true }
-    }
-}
-
-/// A product, or a batch of products of one shape.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct GemmProblem {
-    /// Rows of the output.
-    pub m: usize,
-    /// Columns of the output.
-    pub n: usize,
-    /// Terms of each sum.
-    pub k: usize,
-    /// Products: 1, or the size of a batch.
-    pub batch: usize,
-    /// The first operand, M × K.
-    pub a: Operand,
-    /// The second operand, N × K.
-    pub b: Operand,
-    /// Type of the output; s32 of int8 operands only.
-    pub out: Output,
-    /// Every element of the output has the same bits whatever M and the batch are. (Those of int8 always have.)
-    pub batch_invariant: bool,
-}
-
-impl GemmProblem {
-    /// One product of operands of one type, K along the rows of both.
-    pub const fn new(m: usize, n: usize, k: usize, dtype: DType, out: Output) -> GemmProblem {
-        let operand = Operand::new(dtype);
-        GemmProblem { m, n, k, batch: 1, a: operand, b: operand, out, batch_invariant: false }
-    }
-
-    /// True when the output has no element, so that nothing is launched.
-    pub const fn is_empty(&self) -> bool {
-        self.m == 0 || self.n == 0 || self.batch == 0
-    }
-
-    fn check(&self) -> Result<()> {
-        let size = self.a.dtype.size();
-        if self.a.dtype == DType::I8 && self.k > MAX_K {
-            return Err(Error::Shape(format!(
-                "K = {} exceeds {MAX_K}, the largest K whose int32 sum is exact: K·128·128 must stay below 2^31",
-                self.k
-            )));
-        }
-        if self.k > MAX_K_BYTES / size {
-            let most = MAX_K_BYTES / size;
-            return Err(Error::Shape(format!("K = {} exceeds {most}, the largest that a kernel indexes", self.k)));
-        }
-        for (name, value) in [("M", self.m), ("N", self.n)] {
-            if value > i32::MAX as usize / 2 {
-                return Err(Error::Shape(format!(
-                    "{name} = {value} exceeds {}, the largest dimension that a kernel indexes",
-                    i32::MAX / 2
-                )));
-            }
-        }
-        let bytes = self.m.checked_mul(self.n).and_then(|e| e.checked_mul(self.batch)).and_then(|e| e.checked_mul(4));
-        match bytes {
-            Some(bytes) if bytes <= isize::MAX as usize => Ok(()),
-            _ => Err(Error::Shape(format!(
-                "an output of {} x {} x {} elements exceeds the address space",
-                self.batch, self.m, self.n
-            ))),
-        }
-    }
-
-    fn work(&self) -> Work {
-        let out = self.out.size() as u32;
-        let [m, n, k, batch] = [self.m, self.n, self.k, self.batch].map(|x| x as u128);
-        let operands = (m * self.a.dtype.size() as u128 + n * self.b.dtype.size() as u128) * k;
-        let bytes = u64::try_from((operands + m * n * u128::from(out)).saturating_mul(batch)).unwrap_or(u64::MAX);
-        Work { m: self.m, n: self.n, k: self.k, batch: self.batch, bytes, out }
-    }
-}
-
-impl fmt::Display for GemmProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let GemmProblem { m, n, k, batch, a, b, out, .. } = self;
-        if *batch != 1 {
-            write!(f, "{batch} of ")?;
-        }
-        let shape = |rows: &usize, operand: &Operand, t| match operand.k_down {
-            false => format!("{} [{rows}, {k}]{t}", operand.dtype),
-            true => format!("{} [{k}, {rows}]{}", operand.dtype, if t == "^T" { "" } else { "^T" }),
-        };
-        write!(f, "{} x {} -> {out}", shape(m, a, ""), shape(n, b, "^T"))?;
-        if self.batch_invariant { f.write_str(", batch invariant") } else { Ok(()) }
-    }
-}
 
 /// The tiles of one pair of operands on one architecture.
 #[derive(Debug)]
 pub(super) struct Tiles {
     pub a: Operand,
     pub b: Operand,
+    /// Sums by groups of K.
+    pub grouped: bool,
     pub tiles: &'static [Tile],
 }
 
@@ -274,7 +166,9 @@ fn tiles(p: &GemmProblem, facts: &DeviceFacts, model: &Model) -> Result<&'static
     if p.out == Output::I32 && a.dtype != DType::I8 {
         return Err(Error::Unsupported(format!("an s32 output of {a} operands: only int8 sums in s32", a = a.dtype)));
     }
-    if let Some(found) = model.gemm.iter().find(|tiles| (tiles.a, tiles.b) == (a, b)) {
+    if let Some(found) =
+        model.gemm.iter().find(|tiles| (tiles.a, tiles.b, tiles.grouped) == (a, b, p.k_group.is_some()))
+    {
         return Ok(found.tiles);
     }
     let eight = |dtype| matches!(dtype, DType::E4m3 | DType::E5m2);
@@ -285,6 +179,12 @@ fn tiles(p: &GemmProblem, facts: &DeviceFacts, model: &Model) -> Result<&'static
             b.dtype,
             facts.capability / 10,
             facts.capability % 10
+        )));
+    }
+    if p.k_group.is_some() && model.gemm.iter().any(|tiles| (tiles.a, tiles.b) == (a, b)) {
+        return Err(Error::Unsupported(format!(
+            "sums of {} by groups of K: only int8 and 8-bit floats are summed by groups",
+            a.dtype
         )));
     }
     if (a.k_down || b.k_down) && model.gemm.iter().any(|tiles| (tiles.a.dtype, tiles.b.dtype) == (a.dtype, b.dtype)) {
@@ -311,7 +211,7 @@ fn invariant_slice(p: &GemmProblem, facts: &DeviceFacts) -> u64 {
 
 fn choose(tiles: &[Tile], p: &GemmProblem, facts: &DeviceFacts, model: &Model) -> Option<(u64, Cut)> {
     let work = p.work();
-    if !p.batch_invariant || p.a.dtype == DType::I8 {
+    if !p.batch_invariant || p.exact() {
         return tile::best(tiles, &work, facts, model);
     }
     let slice = invariant_slice(p, facts);
@@ -346,12 +246,18 @@ pub fn plan(problem: &GemmProblem, facts: &DeviceFacts) -> Result<GemmPlan> {
     }
 }
 
-/// The kernels that plans of such operands may name on a device.
+/// The kernels that plans of such operands, summed by groups of K or not, may name on a device.
 ///
 /// # Errors
 /// As [`plan`] of any problem with these operands.
-pub fn entries(a: Operand, b: Operand, facts: &DeviceFacts) -> Result<impl Iterator<Item = Entry> + use<>> {
-    let problem = GemmProblem { a, b, ..GemmProblem::new(0, 0, 0, a.dtype, Output::F32) };
+pub fn entries(
+    a: Operand,
+    b: Operand,
+    grouped: bool,
+    facts: &DeviceFacts,
+) -> Result<impl Iterator<Item = Entry> + use<>> {
+    let k_group = grouped.then_some(K_GROUPS[0]);
+    let problem = GemmProblem { a, b, k_group, ..GemmProblem::new(0, 0, 0, a.dtype, Output::F32) };
     let facts = *facts;
     let tiles = tiles(&problem, &facts, model(&facts)?)?;
     Ok(tiles.iter().filter(move |tile| tile.resident(&facts) > 0).map(|tile| tile.entry))
@@ -366,7 +272,7 @@ pub fn candidates(problem: &GemmProblem, facts: &DeviceFacts) -> impl Iterator<I
     found.into_iter().flat_map(move |(model, tiles)| {
         tiles.iter().filter(move |tile| tile.resident(&facts) > 0).flat_map(move |tile| {
             let (work, resident) = (problem.work(), tile.resident(&facts));
-            let free = !problem.batch_invariant || problem.a.dtype == DType::I8;
+            let free = !problem.batch_invariant || problem.exact();
             (1..=if free { tile.max_split(problem.k) } else { 1 }).filter_map(move |split| {
                 let (cycles, cut) = if free {
                     let cut = tile.cut(&work, &facts, split).filter(|cut| cut.split_k == split)?;
@@ -389,7 +295,7 @@ pub fn scratch_bound(max: &GemmProblem, facts: &DeviceFacts) -> Result<usize> {
     let model = model(facts)?;
     let tiles = tiles(max, facts, model)?;
     max.check()?;
-    let bound = if max.batch_invariant && max.a.dtype != DType::I8 {
+    let bound = if max.batch_invariant && !max.exact() {
         invariant_bound(tiles, max, facts)
     } else {
         tile::scratch_bound(tiles, &max.work(), facts)
