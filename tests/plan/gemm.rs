@@ -298,8 +298,8 @@ fn batch_invariant_slices_worked_out_by_hand() {
         let problem = GemmProblem { batch_invariant: invariant, ..problem(512, 8192) };
         assert_eq!(candidates(&problem, &none).count(), 0);
     }
-    assert_eq!(entries(problem(1, 1).a, problem(1, 1).b, &none).unwrap().count(), 0);
-    assert_eq!(entries(problem(1, 1).a, problem(1, 1).b, &facts).unwrap().count(), 3);
+    assert_eq!(entries(problem(1, 1).a, problem(1, 1).b, false, &none).unwrap().count(), 0);
+    assert_eq!(entries(problem(1, 1).a, problem(1, 1).b, false, &facts).unwrap().count(), 3);
 }
 
 /// Every tile in every slice is a block, which one of seven multiprocessors runs.
