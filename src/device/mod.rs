@@ -109,6 +109,15 @@ impl Device {
     pub(crate) fn load(&self, entry: Entry) -> Result<()> {
         self.backend.load(entry)
     }
+
+    /// Hash of what the kernels of a source file were made from, as they run here.
+    ///
+    /// # Errors
+    /// No kernel for this architecture.
+    pub(crate) fn kernel_key(&self, entry: Entry) -> Result<&'static str> {
+        let module = select::module(entry.row(), self.facts().capability, crate::kernels::modules())?;
+        Ok(module.key)
+    }
 }
 
 impl PartialEq for Device {

@@ -21,6 +21,7 @@ mod sm89;
 mod sm90;
 mod tile;
 pub mod transpose_bytes;
+pub mod tuning;
 
 use crate::manifest::{Entry, Row};
 use crate::{Error, Result};

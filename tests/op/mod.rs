@@ -14,6 +14,7 @@ mod quantize_refusals;
 mod quantize_rows;
 mod refusals;
 mod repeat;
+mod tune;
 
 /// How many cases ran on each value of one axis, so that a test that silently covers less fails.
 #[derive(Default)]

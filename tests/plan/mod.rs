@@ -6,6 +6,7 @@ mod gemm_s8;
 mod linear;
 mod quantize;
 mod quantize_rows;
+mod tuning;
 
 use halfbyte::plan::DeviceFacts;
 

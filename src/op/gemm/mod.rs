@@ -2,6 +2,7 @@
 
 mod args;
 mod groups;
+mod tune;
 
 use super::mma::Side;
 use super::{OutputElement, Step, check};
