@@ -65,9 +65,9 @@ pub struct ListArgs {
 /// Options of `profile`.
 #[derive(Args, Debug, Clone)]
 pub struct ProfileArgs {
-    /// quantize_rows, gemm_s8 or linear
+    /// quantize_rows, quantize, gemm_s8 or linear
     pub op: String,
-    /// Its sizes: `M=512 N=768 K=768` in any order, or `512x768x768`; of quantize_rows `M=512 K=768` or `512x768`
+    /// Its sizes: `M=512 N=768 K=768` in any order, or `512x768x768`; of quantize_rows and quantize `M=512 K=768` or `512x768`
     #[arg(required = true)]
     pub shape: Vec<String>,
     /// Architecture to plan for and to emulate: sm_80, sm_89 or sm_90a [default: that of --gpu, or sm_80]
@@ -79,7 +79,7 @@ pub struct ProfileArgs {
     /// GPU to estimate for, such as H100-SXM, A100-SXM-80GB, L4 or RTX-4090; another name lists all [default: one of the architecture]
     #[arg(long, value_name = "NAME")]
     pub gpu: Option<String>,
-    /// Type of the input of quantize_rows and linear [default: f16]
+    /// Type of the input of quantize_rows, quantize and linear [default: f16]
     #[arg(long, value_name = "TYPE")]
     pub dtype: Option<ProfileType>,
     /// Type of the output of gemm_s8 and linear [default: f16]
@@ -91,6 +91,15 @@ pub struct ProfileArgs {
     /// Cut K into this many slices instead of as many as the plan chooses
     #[arg(long, value_name = "SLICES")]
     pub split_k: Option<u32>,
+    /// Scales of quantize: rows, zeros (and zero points), groups64, groups128 or given [default: groups128]
+    #[arg(long, value_name = "NAME")]
+    pub scheme: Option<String>,
+    /// Codes of quantize: s8, e4m3 or e5m2 [default: s8]
+    #[arg(long, value_name = "NAME")]
+    pub codes: Option<String>,
+    /// Quantize a matrix with K down its rows
+    #[arg(long)]
+    pub k_down: bool,
     /// Source lines to show a kernel
     #[arg(long, value_name = "N", default_value_t = 12)]
     pub lines: usize,

@@ -18,6 +18,7 @@ use halfbyte::{Error, Result};
 use crate::float;
 use crate::groups;
 use crate::model::Matrix;
+use crate::quantize;
 use crate::report::{CaseResult, Finding};
 use crate::shapes::Shape;
 
@@ -60,11 +61,15 @@ pub enum Operation {
     Blocks,
     /// The same by every kernel.
     BlocksEveryKernel,
+    /// Floats to int8 codes by every scheme, and codes turned and added up.
+    Quantize,
+    /// Floats to e4m3 codes by every scheme.
+    QuantizeFp8,
 }
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Operation; 8] = [
+    pub const ALL: [Operation; 10] = [
         Operation::QuantizeRows,
         Operation::GemmS8,
         Operation::EveryKernel,
@@ -73,22 +78,34 @@ impl Operation {
         Operation::GemmFp8EveryKernel,
         Operation::GroupsEveryKernel,
         Operation::BlocksEveryKernel,
+        Operation::Quantize,
+        Operation::QuantizeFp8,
     ];
     /// All but those that look for faults of a single kernel, for the larger shapes.
     pub const CHOSEN: [Operation; 3] = [Operation::QuantizeRows, Operation::GemmS8, Operation::Linear];
 
-    /// Those of the product with its scales, whatever it multiplies.
-    pub const SCALED: [Operation; 4] = [Operation::Gemm, Operation::GemmFp8, Operation::Groups, Operation::Blocks];
+    /// The products with their scales, whatever they multiply, and what makes their operands.
+    pub const SCALED: [Operation; 6] = [
+        Operation::Gemm,
+        Operation::GemmFp8,
+        Operation::Groups,
+        Operation::Blocks,
+        Operation::Quantize,
+        Operation::QuantizeFp8,
+    ];
+    /// Those of them that the deepest layers run.
+    pub const DEEP: [Operation; 4] = [Operation::Gemm, Operation::GemmFp8, Operation::Groups, Operation::Blocks];
 
     /// Whether a device of this compute capability (times ten) has it.
     pub fn served(self, capability: u32) -> bool {
-        use Operation::{Blocks, BlocksEveryKernel, GemmFp8, GemmFp8EveryKernel};
-        !matches!(self, GemmFp8 | GemmFp8EveryKernel | Blocks | BlocksEveryKernel) || capability >= 89
+        use Operation::{Blocks, BlocksEveryKernel, GemmFp8, GemmFp8EveryKernel, QuantizeFp8};
+        !matches!(self, GemmFp8 | GemmFp8EveryKernel | Blocks | BlocksEveryKernel | QuantizeFp8) || capability >= 89
     }
 
     fn name(self) -> &'static str {
         match self {
             Operation::QuantizeRows => "quantize_rows",
+            Operation::Quantize | Operation::QuantizeFp8 => "quantize",
             Operation::GemmS8 | Operation::EveryKernel => "gemm_s8",
             Operation::Linear => "linear",
             _ => "gemm",
@@ -132,7 +149,8 @@ impl Group {
     fn format(&self, operation: Operation) -> String {
         let float = self.dtype;
         match operation {
-            Operation::QuantizeRows => format!("{float} -> s8"),
+            Operation::QuantizeRows | Operation::Quantize => format!("{float} -> s8"),
+            Operation::QuantizeFp8 => format!("{float} -> e4m3"),
             Operation::GemmS8 | Operation::EveryKernel => "s8 x s8 -> s32".into(),
             Operation::Linear => format!("{float} x s8 -> {float}"),
             Operation::Gemm | Operation::GemmEveryKernel if float == DType::Bf16 => "bf16 x bf16 -> bf16".into(),
@@ -151,7 +169,7 @@ impl Group {
     fn sizes(&self, operation: Operation) -> String {
         let Shape { m, n, k, .. } = self.shape;
         match operation {
-            Operation::QuantizeRows => format!("M={m} K={k}"),
+            Operation::QuantizeRows | Operation::Quantize | Operation::QuantizeFp8 => format!("M={m} K={k}"),
             _ => format!("M={m} N={n} K={k}"),
         }
     }
@@ -247,6 +265,16 @@ impl Prepared {
             (Operation::Linear, _) => self.linear::<f32>(place),
             (Operation::Gemm | Operation::GemmEveryKernel, _) => self.floats(operation, place),
             (Operation::GemmFp8 | Operation::GemmFp8EveryKernel, _) => self.floats(operation, place),
+            (Operation::Quantize, DType::F16) => quantize::every_scheme::<f16, i8>(self.group.shape, &self.x, place),
+            (Operation::Quantize, DType::Bf16) => quantize::every_scheme::<bf16, i8>(self.group.shape, &self.x, place),
+            (Operation::Quantize, _) => quantize::every_scheme::<f32, i8>(self.group.shape, &self.x, place),
+            (Operation::QuantizeFp8, DType::F16) => {
+                quantize::every_scheme::<f16, F8E4M3>(self.group.shape, &self.x, place)
+            }
+            (Operation::QuantizeFp8, DType::Bf16) => {
+                quantize::every_scheme::<bf16, F8E4M3>(self.group.shape, &self.x, place)
+            }
+            (Operation::QuantizeFp8, _) => quantize::every_scheme::<f32, F8E4M3>(self.group.shape, &self.x, place),
             (_, DType::F16) => self.groups::<f16>(operation, place),
             (_, DType::Bf16) => self.groups::<bf16>(operation, place),
             (_, _) => self.groups::<f32>(operation, place),

@@ -9,6 +9,7 @@ mod kernels;
 mod model;
 mod probe;
 mod profile;
+mod quantize;
 mod report;
 mod shapes;
 mod verify;

@@ -122,13 +122,16 @@ fn place(name: String, device: Device) -> Result<Place> {
     Ok(Place { name, device, stream, checked: false })
 }
 
+/// The greatest K that every operation of floats runs.
+const DEEPEST: usize = 16_384;
+
 fn synthetic() -> Vec<Group> {
     let shapes = shapes::synthetic().into_iter().enumerate();
     let floats = shapes::floats().into_iter().enumerate().map(|(index, shape)| Group {
         shape,
         dtype: TYPES[index % TYPES.len()],
         weights: Weights::Synthetic,
-        operations: &Operation::SCALED,
+        operations: if shape.k > DEEPEST { &Operation::DEEP } else { &Operation::SCALED },
     });
     shapes
         .map(|(index, shape)| Group {

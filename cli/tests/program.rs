@@ -24,9 +24,10 @@ fn verify_prints_a_line_a_case_and_the_counts() {
     let output = halfbyte(&["--device", "emulator:sm_80", "--only", "edge"]);
     let text = stdout(&output);
     assert!(output.status.success(), "{text}");
-    // 6 shapes, each quantized, multiplied, multiplied by every kernel, run as a layer, and multiplied as floats.
-    assert_eq!(text.lines().filter(|line| line.starts_with("ok ")).count(), 30, "{text}");
-    assert!(text.contains("30 cases: 30 passed, 0 failed"), "{text}");
+    // 6 shapes, each quantized, multiplied, multiplied by every kernel, run as a layer, multiplied as floats and by groups,
+    // and quantized by every scheme.
+    assert_eq!(text.lines().filter(|line| line.starts_with("ok ")).count(), 42, "{text}");
+    assert!(text.contains("42 cases: 42 passed, 0 failed"), "{text}");
     assert!(!text.contains('\x1b'), "a pipe gets plain lines");
 }
 
@@ -36,9 +37,9 @@ fn verify_speaks_json_and_reaches_every_kernel() {
     assert!(output.status.success());
     let lines = json_lines(&output);
     let (summary, cases) = lines.split_last().expect("a summary");
-    assert_eq!(summary["passed"], 6);
+    assert_eq!(summary["passed"], 10);
     assert_eq!(summary["failed"], 0);
-    assert_eq!(cases.len(), 6);
+    assert_eq!(cases.len(), 10);
     assert!(cases.iter().all(|case| case["failure"].is_null() && case["device"] == "emulator:sm_90a"));
     // wgmma, and three tiles of mma: whole, in 2 slices, and in 4 where the depth of 1100 gives so many.
     assert!(cases.iter().any(|case| case["kernel"] == "9 plans of 4 kernels"), "{cases:?}");
@@ -53,14 +54,14 @@ fn checked_runs_say_so_and_find_nothing() {
     let output = halfbyte(&["verify", "--checked", "--device", "emulator:sm_90a", "--only", "M=129"]);
     let text = stdout(&output);
     assert!(output.status.success(), "{text}");
-    assert_eq!(text.lines().filter(|line| line.contains("emulator:sm_90a checked")).count(), 6, "{text}");
-    assert!(text.contains("6 cases: 6 passed, 0 failed, 0 findings, in "), "{text}");
+    assert_eq!(text.lines().filter(|line| line.contains("emulator:sm_90a checked")).count(), 10, "{text}");
+    assert!(text.contains("10 cases: 10 passed, 0 failed, 0 findings, in "), "{text}");
     let output = halfbyte(&["--checked", "--json", "--only", "M=5 "]);
     let lines = json_lines(&output);
     let (summary, cases) = lines.split_last().expect("a summary");
     assert_eq!(
         (cases.len(), &summary["findings"]),
-        (11, &Value::from(0)),
+        (17, &Value::from(0)),
         "both architectures with kernels of their own, one of them with 8-bit floats"
     );
     assert!(cases.iter().all(|case| case["checked"] == true && case["findings"] == Value::Array(vec![])));
@@ -203,9 +204,12 @@ fn profile_is_a_table_that_fits_a_page() {
     }
     assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
     assert_eq!(text, stdout(&halfbyte(&args)), "the same in every run");
-    for op in
-        [&["quantize_rows", "3x70", "--dtype", "bf16"][..], &["gemm_s8", "1x64x300", "--split-k", "2", "--out", "s32"]]
-    {
+    for op in [
+        &["quantize_rows", "3x70", "--dtype", "bf16"][..],
+        &["quantize", "3x70", "--scheme", "zeros"],
+        &["quantize", "M=3", "K=700", "--codes", "e5m2", "--arch", "sm_89", "--k-down", "--scheme", "given"],
+        &["gemm_s8", "1x64x300", "--split-k", "2", "--out", "s32"],
+    ] {
         let output = halfbyte(&[&["profile"], op].concat());
         assert!(output.status.success(), "{op:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
@@ -231,8 +235,13 @@ fn profile_says_what_its_json_holds() {
 
 #[test]
 fn profile_refuses_what_it_cannot_do() {
-    let cases: [(&[&str], &str); 13] = [
-        (&["attention", "1x2x3"], "quantize_rows, gemm_s8, linear"),
+    let cases: [(&[&str], &str); 18] = [
+        (&["attention", "1x2x3"], "quantize_rows, quantize, gemm_s8, linear"),
+        (&["quantize", "4x64", "--scheme", "columns"], "rows, zeros, groups64, groups128, given"),
+        (&["quantize", "4x64", "--codes", "s4"], "s8, e4m3, e5m2"),
+        (&["quantize", "4x64", "--codes", "e4m3"], "8.9"),
+        (&["quantize", "4x64", "--scheme", "zeros", "--k-down"], "K down the rows"),
+        (&["gemm_s8", "4x4x64", "--codes", "s8"], "--codes"),
         (&["linear", "M=5", "N=6"], "K is missing"),
         (&["gemm_s8", "5x6"], "2 sizes, not 3"),
         (&["gemm_s8", "0x6x7"], "empty"),

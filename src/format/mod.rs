@@ -6,6 +6,7 @@
 mod fp8;
 pub mod int8;
 pub mod safetensors;
+pub mod scaled;
 
 use std::fmt;
 

@@ -8,3 +8,4 @@ mod int8;
 mod int8_matrix;
 mod minilm;
 mod safetensors;
+mod scaled;

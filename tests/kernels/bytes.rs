@@ -18,7 +18,8 @@ pub fn turned(
     let what = format!("{rows} x {cols}, {pad} apart, {offset} off, {wide} wide, {grid} blocks");
     let mut random = Random::new(&what);
     let (ldx, ldd) = (cols + pad, rows.next_multiple_of(16) + wide);
-    let x: Vec<u8> = (0..offset + rows * ldx).map(|_| random.code() as u8).collect();
+    // Nothing follows the last row.
+    let x: Vec<u8> = (0..offset + (rows - 1) * ldx + cols).map(|_| random.code() as u8).collect();
     let (at_x, at_d) = (bench.upload("x", &x), bench.untouched("d", cols * ldd));
     let counters = bench.launch(
         Entry::TransposeBytesB8,
@@ -72,7 +73,7 @@ pub fn summed(
     let what = format!("{rows} x {cols}, {pad} apart, {offset} off, {grid} blocks, {one:?}");
     let mut random = Random::new(&what);
     let ldc = cols + pad;
-    let codes: Vec<i8> = (0..offset + rows * ldc).map(|_| one.unwrap_or_else(|| random.code())).collect();
+    let codes: Vec<i8> = (0..offset + (rows - 1) * ldc + cols).map(|_| one.unwrap_or_else(|| random.code())).collect();
     let at_codes = bench.upload("codes", bytemuck::cast_slice(&codes));
     let at_sums = bench.untouched("sums", 4 * rows + 4);
     let counters = bench.launch(

@@ -138,8 +138,8 @@ pub fn check(bench: &Bench, case: Case, count: bool, fill: impl Fn(usize, usize)
     let ldc = cols.next_multiple_of(16) + wide;
     let (tall, across) = if down { (cols, rows) } else { (rows, cols) };
     let ldx = across + pad;
-    // What lies between rows would raise every scale if it were read.
-    let x: Vec<f32> = (0..offset + tall * ldx)
+    // What lies between rows would raise every scale if it were read; nothing follows the last.
+    let x: Vec<f32> = (0..offset + (tall - 1) * ldx + across)
         .map(|i| match i.checked_sub(offset) {
             Some(i) if i % ldx < across && down => fill(i % ldx, i / ldx),
             Some(i) if i % ldx < across => fill(i / ldx, i % ldx),

@@ -3,6 +3,7 @@
 
 mod gpu;
 mod problem;
+mod quantize;
 mod table;
 
 use std::collections::BTreeMap;

@@ -6,11 +6,13 @@ use halfbyte::op::{
     GemmS8, GemmS8Args, InputElement, Linear, LinearArgs, OutputElement, QuantizeRows, QuantizeRowsArgs,
 };
 use halfbyte::plan::gemm_s8::{self, GemmS8Plan, GemmS8Problem};
+use halfbyte::plan::quantize::{Code, Scheme};
 use halfbyte::plan::{linear, quantize_rows};
 use halfbyte::reference::sample::Sample;
 use halfbyte::{Error, Result};
 use serde::Serialize;
 
+use super::quantize;
 use crate::args::{ProfileArgs, ProfileType};
 
 /// Most bytes of operands: they lie in this computer's memory.
@@ -37,6 +39,17 @@ pub const OPERATIONS: &[Operation] = &[
             ProfileType::F16 => p.quantize_rows::<f16>(stream),
             ProfileType::Bf16 => p.quantize_rows::<bf16>(stream),
             ProfileType::F32 => p.quantize_rows::<f32>(stream),
+            ProfileType::S32 => Err(p.no_such_type("--dtype", p.input)),
+        },
+    },
+    Operation {
+        name: "quantize",
+        dims: &["M", "K"],
+        bytes: |p| p.m() * p.k() * (p.input.size() + 2),
+        run: |p, stream| match p.input {
+            ProfileType::F16 => p.quantize::<f16>(stream),
+            ProfileType::Bf16 => p.quantize::<bf16>(stream),
+            ProfileType::F32 => p.quantize::<f32>(stream),
             ProfileType::S32 => Err(p.no_such_type("--dtype", p.input)),
         },
     },
@@ -95,6 +108,8 @@ pub struct Problem {
     pub input: ProfileType,
     /// Type of what goes out.
     pub out: ProfileType,
+    /// Of `quantize`: what x becomes, which numbers share a scale, and whether K lies down the rows.
+    pub quantizes: (Code, Scheme, bool),
     kernel: Option<String>,
     split_k: Option<u32>,
 }
@@ -116,7 +131,14 @@ impl Problem {
         };
         let (kernel, split_k) = (args.kernel.clone(), args.split_k);
         let out = args.out.unwrap_or(ProfileType::F16);
-        let problem = Problem { operation, sizes, input: args.dtype.unwrap_or(ProfileType::F16), out, kernel, split_k };
+        let given = args.scheme.is_some() || args.codes.is_some() || args.k_down;
+        if given && operation.name != "quantize" {
+            return bad(format!("{} takes no --scheme, --codes or --k-down", operation.name));
+        }
+        let (scheme, codes) = (args.scheme.as_deref().unwrap_or("groups128"), args.codes.as_deref().unwrap_or("s8"));
+        let quantizes = (quantize::code(codes)?, quantize::scheme(scheme)?, args.k_down);
+        let input = args.dtype.unwrap_or(ProfileType::F16);
+        let problem = Problem { operation, sizes, input, out, quantizes, kernel, split_k };
         let has_product = operation.dims.contains(&"N");
         if !has_product && (problem.kernel.is_some() || split_k.is_some() || args.out.is_some()) {
             return bad(format!("{} takes no --out, --kernel or --split-k", operation.name));
@@ -160,13 +182,14 @@ impl Problem {
     pub fn types(&self) -> String {
         match self.operation.name {
             "quantize_rows" => format!("{} -> s8", self.input),
+            "quantize" => format!("{} -> {}, {}", self.input, self.quantizes.0, self.quantizes.1),
             "gemm_s8" => format!("s8 x s8 -> {}", self.out),
             _ => format!("{} x s8 -> {}", self.input, self.out),
         }
     }
 
     /// The size of a dimension; 1 for one that it does not have.
-    fn size(&self, dim: &str) -> usize {
+    pub(super) fn size(&self, dim: &str) -> usize {
         self.operation.dims.iter().position(|d| *d == dim).map_or(1, |at| self.sizes[at])
     }
 
@@ -187,7 +210,7 @@ impl Problem {
     }
 
     /// The plans beside what was launched by them.
-    fn profiled(&self, device: &Device, plans: Vec<(String, Ideal)>) -> Result<Vec<Profiled>> {
+    pub(super) fn profiled(&self, device: &Device, plans: Vec<(String, Ideal)>) -> Result<Vec<Profiled>> {
         let launches = device.take_counters();
         if launches.len() != plans.len() {
             let (have, want) = (launches.len(), plans.len());
@@ -323,7 +346,7 @@ impl Problem {
 }
 
 /// Finite numbers, the same each time.
-fn numbers<T: InputElement>(len: usize) -> Vec<T> {
+pub(super) fn numbers<T: InputElement>(len: usize) -> Vec<T> {
     let mut sample = Sample::new("x");
     (0..len).map(|_| T::from_f32(sample.gaussian())).collect()
 }

@@ -64,6 +64,18 @@ impl<'a> Codes<'a> {
     pub fn row(&self, index: usize) -> Option<&'a [i8]> {
         (index < self.rows).then(|| &self.codes[index * self.ld..][..self.cols])
     }
+
+    /// The sum of each row: of weights `[N, K]` the column sums that correct a product for zero points of its other operand.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a sum beyond an int32, which takes more than 16,777,215 columns.
+    pub fn column_sums(&self) -> Result<Vec<i32>> {
+        let sum = |(row, codes): (usize, &[i8])| {
+            let sum: i64 = codes.iter().copied().map(i64::from).sum();
+            i32::try_from(sum).map_err(|_| Error::Value(format!("the sum of row {row}, {sum}, does not fit an int32")))
+        };
+        self.iter().enumerate().map(sum).collect()
+    }
 }
 
 impl fmt::Debug for Codes<'_> {
@@ -213,6 +225,23 @@ impl Int8Matrix {
         Ok(matrix)
     }
 
+    /// The same of codes that lie the other way round: `[cols, rows]`, such as `[K, N]`.
+    ///
+    /// # Errors
+    /// As [`from_contiguous`](Self::from_contiguous).
+    pub fn from_transposed(rows: usize, cols: usize, codes: &[i8], scales: Vec<f32>) -> Result<Self> {
+        check_value_count(codes.len(), rows, cols)?;
+        check_scales(rows, &scales)?;
+        let mut matrix = Self::zeros(rows, cols)?;
+        for (col, codes) in codes.chunks_exact(rows.max(1)).enumerate() {
+            for (row, &code) in codes.iter().enumerate() {
+                matrix.codes[row * matrix.ld + col] = code;
+            }
+        }
+        matrix.scales = scales;
+        Ok(matrix)
+    }
+
     fn zeros(rows: usize, cols: usize) -> Result<Self> {
         let ld = cols
             .checked_next_multiple_of(ROW_ALIGN)
@@ -273,14 +302,14 @@ impl fmt::Debug for Int8Matrix {
     }
 }
 
-fn element_count(rows: usize, ld: usize) -> Result<usize> {
+pub(in crate::format) fn element_count(rows: usize, ld: usize) -> Result<usize> {
     // A Vec holds at most isize::MAX bytes.
     rows.checked_mul(ld)
         .filter(|&n| n <= isize::MAX as usize)
         .ok_or_else(|| Error::Shape(format!("{rows} rows of {ld} columns exceed the address space")))
 }
 
-fn host_vec<T: Copy>(len: usize, value: T) -> Result<Vec<T>> {
+pub(in crate::format) fn host_vec<T: Copy>(len: usize, value: T) -> Result<Vec<T>> {
     let mut out = Vec::new();
     out.try_reserve_exact(len)
         .map_err(|_| Error::OutOfMemory { bytes: len.saturating_mul(size_of::<T>()), device: "the host".into() })?;

@@ -20,6 +20,7 @@ mod matrix;
 
 pub use checkpoint::{Int8Weight, load, names, save, to_bytes};
 pub use matrix::{Codes, Int8Matrix, Int8View, ROW_ALIGN};
+pub(super) use matrix::{element_count, host_vec};
 
 use super::Float;
 use crate::{Error, Result};
