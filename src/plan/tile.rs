@@ -394,4 +394,16 @@ mod tests {
         let small = DeviceFacts { shared_per_block: 40_959, ..facts };
         assert_eq!(scratch_bound(&[tile], &work(1, 320, 256, 1), &small), 0, "no block of this tile fits");
     }
+
+    /// A step of 64x64x64 is 128 cycles of products at 2048 a cycle, half a group of 128. Two operations for each of the 4096
+    /// sums of a group are 64 cycles at 128 lanes, so 32 for a step.
+    #[test]
+    fn a_tile_of_groups_worked_out_by_hand() {
+        let rates = Rates { macs: 2048, element: 1, l2: 40 };
+        let plain = Tile::new(Entry::GemmS8MmaGroups64x64x64, rates);
+        let grouped = Tile::grouped(Entry::GemmS8MmaGroups64x64x64, rates);
+        assert_eq!((plain.unit, plain.math, grouped.unit, grouped.math), (1, 128, 2, 128 + 32));
+        assert_eq!([128, 129, 1024, 1 << 20].map(|k| grouped.max_split(k)), [1, 2, 8, 32]);
+        assert_eq!([64, 65, 1024].map(|k| plain.max_split(k)), [1, 2, 16]);
+    }
 }

@@ -13,6 +13,11 @@ fn bytes_are_turned_and_added_up_by_plan() {
     assert_eq!((p.rows(), p.cols()), (300, 1000));
     let p = transpose(8192, 8192, &SM80).unwrap();
     assert_eq!(p.geometry().unwrap().grid, [432, 1, 1], "4 blocks on each of 108");
+    // A block has a tile of 128 x 128 bytes of static shared memory, and the driver's KiB.
+    for (shared_per_sm, blocks) in [(2 * (16_384 + 1024), 2), (2 * (16_384 + 1024) - 1, 1)] {
+        let facts = DeviceFacts { sm_count: 1, shared_per_sm, ..SM80 };
+        assert_eq!(transpose(1000, 1000, &facts).unwrap().geometry().unwrap().grid, [blocks, 1, 1]);
+    }
     assert_eq!(transpose(9, 0, &SM90).unwrap().geometry(), None);
     assert_eq!(transpose(0, 9, &SM90).unwrap().geometry().unwrap().grid, [1, 1, 1], "padding is written");
     let p = sums(1000, 300, &SM80).unwrap();

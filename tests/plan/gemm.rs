@@ -266,8 +266,11 @@ fn the_limits_are_taken_and_what_is_beyond_is_not() {
 #[test]
 fn pairs_that_no_device_multiplies_are_called_so() {
     let (e4m3, f16) = (Operand::new(DType::E4m3), Operand::new(DType::F16));
-    for (a, b) in [(e4m3, f16), (f16, e4m3), (Operand::down(DType::I8), f16), (f16, Operand::down(DType::I8))] {
-        let problem = GemmProblem { a, b, ..GemmProblem::new(1, 1, 1, DType::F16, Output::F32) };
+    let (i8, down) = (Operand::new(DType::I8), Operand::down(DType::I8));
+    for (a, b, k_group) in
+        [(e4m3, f16, None), (f16, e4m3, None), (down, f16, None), (f16, down, None), (i8, f16, Some(128))]
+    {
+        let problem = GemmProblem { a, b, k_group, ..GemmProblem::new(1, 1, 1, DType::F16, Output::F32) };
         let error = plan(&problem, &SM80).unwrap_err().to_string();
         assert!(error.contains(&format!("no kernel multiplies {} by {}", a.dtype, b.dtype)), "{error}");
     }

@@ -83,6 +83,13 @@ fn golden_decisions() {
         let p = plan(&problem, &facts).unwrap();
         check(&p);
         assert_eq!(p.to_string(), want);
+        assert_eq!(p.cached(), want.contains("rows read once"), "{p}");
+    }
+    // A block of `quantize_columns` has 32 x 128 codes and 8 x 32 floats of static shared memory, and the driver's KiB.
+    for (shared_per_sm, splits) in [(2 * (5120 + 1024), 2), (2 * (5120 + 1024) - 1, 1)] {
+        let facts = DeviceFacts { sm_count: 1, shared_per_sm, ..SM80 };
+        let p = plan(&down(new(32, 10_000, Input::F32, Code::S8, Scheme::Given)), &facts).unwrap();
+        assert_eq!(p.splits(), splits, "{p}");
     }
     assert_eq!(new(5, 300, Input::F32, Code::S8, Scheme::Groups(128)).groups(), 3);
     assert_eq!(new(5, 300, Input::F32, Code::S8, Scheme::Given).groups(), 0);
