@@ -29,7 +29,7 @@ mod transpose_bytes;
 
 pub use column_sums::ColumnSums;
 pub use element::{CodeElement, InputElement, OutputElement};
-pub use gemm::{Addend, Gemm, GemmArgs, GemmElement, GroupScales, SharedBy, Strided, StridedMut};
+pub use gemm::{Addend, Copies, Gemm, GemmArgs, GemmElement, GroupScales, Path, SharedBy, Strided, StridedMut};
 pub use gemm_s8::{GemmS8, GemmS8Args};
 pub use linear::{Linear, LinearArgs};
 pub use probe::{Golden, Probe, ProbeOutput, run_probes};

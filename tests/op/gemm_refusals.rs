@@ -4,7 +4,7 @@ use half::f16;
 use halfbyte::device::{Device, Region, View, ViewMut};
 use halfbyte::emulator::Arch;
 use halfbyte::format::DType;
-use halfbyte::op::{Addend, Gemm, GemmArgs, Strided, StridedMut};
+use halfbyte::op::{Addend, Copies, Gemm, GemmArgs, Strided, StridedMut};
 use halfbyte::plan::gemm::{GemmProblem, MAX_K_WITH_ZEROS, Operand, candidates};
 use halfbyte::plan::gemm_s8::Output;
 
@@ -57,6 +57,36 @@ fn broken_rules_are_refused_with_their_values() {
         },
         &["overlaps"],
     );
+}
+
+/// What each alignment of an operand leads to, and which part of its place is told to be in the way.
+#[test]
+fn arguments_say_by_which_copies_they_come() {
+    let device = Device::emulator(Arch::Sm80);
+    let stream = device.stream().unwrap();
+    let (a, b) = (stream.zeros::<f16>(4096).unwrap(), stream.zeros::<f16>(4096).unwrap());
+    let mut d = stream.zeros::<f32>(64).unwrap();
+    for (skip, ld, stride, copies, why) in [
+        (0, 64, 512, Copies::Vectors, ""),
+        (8, 72, 0, Copies::Vectors, ""),
+        (0, 66, 512, Copies::Words, "(its rows are 132 bytes apart"),
+        (4, 64, 512, Copies::Words, "(it starts at byte"),
+        (0, 64, 514, Copies::Words, "(its matrices are 1028 bytes apart"),
+        (0, 65, 512, Copies::Elements, "(its rows are 130 bytes apart"),
+        (1, 66, 514, Copies::Elements, "(it starts at byte"),
+        (2, 64, 513, Copies::Elements, "(its matrices are 1026 bytes apart"),
+    ] {
+        let odd = Strided { view: a.view().slice(skip..).unwrap(), ld, stride };
+        let even = Strided { view: b.view(), ld: 64, stride: 0 };
+        let path = GemmArgs::new(odd, even, StridedMut { view: d.view_mut(), ld: 8, stride: 0 }).path();
+        assert_eq!((path.a, path.b), (copies, Copies::Vectors), "{path}");
+        let text = path.to_string();
+        assert!(text.contains(why) && text.contains("b by copies of 16 bytes: "), "{text}");
+        assert_eq!(text.ends_with("the fast loop"), copies == Copies::Vectors, "{text}");
+        let turned = GemmArgs::new(even, odd, StridedMut { view: d.view_mut(), ld: 8, stride: 0 }).path();
+        assert_eq!((turned.a, turned.b), (Copies::Vectors, copies), "{turned}");
+        assert!(turned.to_string().contains(why), "{turned}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod args;
 mod groups;
+mod path;
 mod tune;
 
 use super::mma::Side;
@@ -14,6 +15,7 @@ use crate::{Error, Result};
 
 pub use args::{Addend, GemmArgs, GemmElement, Strided, StridedMut};
 pub use groups::{GroupScales, SharedBy};
+pub use path::{Copies, Path};
 
 /// `d[m, n] = α · (Σ_k a[m, k] · b[n, k]) · scale_row[m] · scale_col[n] + β · c[m, n] + bias[n]`, alone or in batches.
 ///
@@ -22,7 +24,8 @@ pub use groups::{GroupScales, SharedBy};
 /// same bits, and [`GemmProblem::batch_invariant`] the same bits for every M. What follows the sum is rounded step by step
 /// as [`reference::exact::gemm`](crate::reference::exact::gemm) does.
 ///
-/// Operands may start and be strided at any multiple of their element: where both allow copies of 16 bytes, those are made.
+/// Operands may start and be strided at any multiple of their element: where both allow copies of 16 bytes, those are made
+/// ([`GemmArgs::path`] says whether, and what is in the way).
 #[derive(Clone, Debug)]
 pub struct Gemm {
     device: Device,
@@ -142,11 +145,6 @@ impl Gemm {
 fn side<T: GemmElement>(operand: Strided<'_, T>) -> Side<'_, T> {
     let size = size_of::<T>();
     let (ld, batch) = ((operand.ld * size) as i64, (operand.stride * size) as i64);
-    let bits = operand.view.span().address | ld as u64 | batch as u64;
-    let unit = match bits.trailing_zeros() {
-        4.. => 16,
-        2.. => 4,
-        _ => size as u32,
-    };
+    let unit = path::unit([operand.view.span().address, ld as u64, batch as u64], size);
     Side { view: operand.view, ld, batch, unit }
 }
