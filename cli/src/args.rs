@@ -65,7 +65,7 @@ pub struct ListArgs {
 /// Options of `profile`.
 #[derive(Args, Debug, Clone)]
 pub struct ProfileArgs {
-    /// quantize_rows, quantize, gemm_s8 or linear
+    /// quantize_rows, quantize, gemm, gemm_s8 or linear
     pub op: String,
     /// Its sizes: `M=512 N=768 K=768` in any order, or `512x768x768`; of quantize_rows and quantize `M=512 K=768` or `512x768`
     #[arg(required = true)]
@@ -79,10 +79,10 @@ pub struct ProfileArgs {
     /// GPU to estimate for, such as H100-SXM, A100-SXM-80GB, L4 or RTX-4090; another name lists all [default: one of the architecture]
     #[arg(long, value_name = "NAME")]
     pub gpu: Option<String>,
-    /// Type of the input of quantize_rows, quantize and linear [default: f16]
+    /// Type of the input of quantize_rows, quantize and linear, and of both operands of gemm [default: f16]
     #[arg(long, value_name = "TYPE")]
     pub dtype: Option<ProfileType>,
-    /// Type of the output of gemm_s8 and linear [default: f16]
+    /// Type of the output of gemm, gemm_s8 and linear [default: f16]
     #[arg(long, value_name = "TYPE")]
     pub out: Option<ProfileType>,
     /// Take the kernel of the product whose name contains this instead of the one that the plan chooses
@@ -97,9 +97,12 @@ pub struct ProfileArgs {
     /// Codes of quantize: s8, e4m3 or e5m2 [default: s8]
     #[arg(long, value_name = "NAME")]
     pub codes: Option<String>,
-    /// Quantize a matrix with K down its rows
+    /// K lies down the rows of the matrix that is quantized, or of the second operand of gemm
     #[arg(long)]
     pub k_down: bool,
+    /// Sum a gemm of 8-bit operands by groups of so many elements of K, 64 or 128, each with its scales
+    #[arg(long, value_name = "ELEMENTS")]
+    pub k_group: Option<usize>,
     /// Source lines to show a kernel
     #[arg(long, value_name = "N", default_value_t = 12)]
     pub lines: usize,
@@ -117,7 +120,7 @@ Lines marked with ! have bank conflicts, or ask for less than half of the bytes 
 
 The JSON object: op, shape {M, N, K}, types, device, gpu {name, memory_gb_s, s8_tops, ...}, estimate_s, and kernels, a
 list of {kernel, plan, grid, threads, shared_bytes, blocks, barriers, ideal {bytes_read, bytes_written, tensor_macs},
-total, mix [[kind, warp instructions]], roofline {memory_s, tensor_s, shared_s, estimate_s, bound_by}, lines [{source
+total, mix [[kind, warp instructions]], roofline {memory_s, tensor_s, tensor_tops, tensor_type, shared_s, estimate_s, bound_by}, lines [{source
 [file, line], caller [file, line] or null, count}]}. total and count hold executions, lanes, diverged, splits,
 requests_read, requests_written, bytes_read, bytes_written, sectors_read, sectors_written, wavefronts, wavefronts_ideal,
 local_requests, async_bytes and tensor_macs, as the type halfbyte::emulator::Count describes them.";
@@ -131,14 +134,24 @@ pub enum ProfileType {
     Bf16,
     /// IEEE single.
     F32,
-    /// The sums themselves (the output of gemm_s8).
+    /// The sums themselves (the output of gemm_s8, and of gemm of s8).
     S32,
+    /// Signed bytes (the operands of gemm).
+    S8,
+    /// 8-bit floats of 4 exponent bits (the operands of gemm).
+    E4m3,
+    /// 8-bit floats of 5 exponent bits (the operands of gemm).
+    E5m2,
 }
 
 impl ProfileType {
     /// Bytes of one.
     pub fn size(self) -> u128 {
-        if matches!(self, ProfileType::F16 | ProfileType::Bf16) { 2 } else { 4 }
+        match self {
+            ProfileType::S8 | ProfileType::E4m3 | ProfileType::E5m2 => 1,
+            ProfileType::F16 | ProfileType::Bf16 => 2,
+            ProfileType::F32 | ProfileType::S32 => 4,
+        }
     }
 }
 
@@ -149,6 +162,9 @@ impl fmt::Display for ProfileType {
             ProfileType::Bf16 => "bf16",
             ProfileType::F32 => "f32",
             ProfileType::S32 => "s32",
+            ProfileType::S8 => "s8",
+            ProfileType::E4m3 => "e4m3",
+            ProfileType::E5m2 => "e5m2",
         })
     }
 }

@@ -186,6 +186,32 @@ fn profile_counts_what_a_product_needs() {
     assert!(kernels.iter().all(|k| k["roofline"]["memory_s"].as_f64() > Some(0.0)));
 }
 
+/// Each element at its own size and its own peak; of groups of K the scales too.
+#[test]
+fn profile_counts_products_of_every_element() {
+    for (args, types, bytes, peak) in [
+        (&["--dtype", "f16"][..], "f16 x f16 -> f16", (64 + 128) * 256 * 2 + 4 * (64 + 128), 312.0),
+        (&["--dtype", "s8", "--out", "s32"], "s8 x s8 -> s32", (64 + 128) * 256, 624.0),
+        (
+            &["--dtype", "s8", "--k-group", "128"],
+            "s8 x s8 -> f16, K in groups of 128",
+            (64 + 128) * 256 + 4 * 2 * (64 + 128),
+            624.0,
+        ),
+    ] {
+        let shape = ["profile", "gemm", "64x128x256", "--json", "--gpu", "A100-SXM-80GB"];
+        let output = halfbyte(&[&shape, args].concat());
+        let report = &json_lines(&output)[0];
+        assert_eq!(report["types"], types);
+        let kernel = &report["kernels"][0];
+        assert_eq!(kernel["ideal"]["bytes_read"], bytes, "{types}");
+        assert_eq!(kernel["ideal"]["tensor_macs"], 64 * 128 * 256);
+        assert_eq!(kernel["total"]["tensor_macs"], 64 * 128 * 256, "no tile is ragged here");
+        assert_eq!(kernel["total"]["wavefronts"], kernel["total"]["wavefronts_ideal"], "{types}");
+        assert_eq!(kernel["roofline"]["tensor_tops"], peak, "{types}");
+    }
+}
+
 #[test]
 fn profile_is_a_table_that_fits_a_page() {
     let args = ["profile", "gemm_s8", "64x128x256", "--device", "emulator:sm_90a", "--kernel", "wgmma", "--lines", "5"];
@@ -209,6 +235,9 @@ fn profile_is_a_table_that_fits_a_page() {
         &["quantize", "3x70", "--scheme", "zeros"],
         &["quantize", "M=3", "K=700", "--codes", "e5m2", "--arch", "sm_89", "--k-down", "--scheme", "given"],
         &["gemm_s8", "1x64x300", "--split-k", "2", "--out", "s32"],
+        &["gemm", "5x70x100", "--k-down", "--dtype", "bf16", "--out", "f32", "--kernel", "64x64"],
+        &["gemm", "5x70x300", "--dtype", "s8", "--out", "s32", "--split-k", "2"],
+        &["gemm", "5x70x300", "--dtype", "e5m2", "--k-group", "64", "--arch", "sm_89"],
     ] {
         let output = halfbyte(&[&["profile"], op].concat());
         assert!(output.status.success(), "{op:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -235,8 +264,14 @@ fn profile_says_what_its_json_holds() {
 
 #[test]
 fn profile_refuses_what_it_cannot_do() {
-    let cases: [(&[&str], &str); 18] = [
-        (&["attention", "1x2x3"], "quantize_rows, quantize, gemm_s8, linear"),
+    let cases: [(&[&str], &str); 24] = [
+        (&["gemm", "4x4x64", "--dtype", "f32"], "--dtype f32"),
+        (&["gemm", "4x4x64", "--out", "e4m3"], "--out e4m3"),
+        (&["gemm", "4x4x64", "--dtype", "e4m3"], "8.9"),
+        (&["gemm", "4x4x64", "--k-group", "64"], "f16 by groups of K"),
+        (&["gemm", "4x4x64", "--kernel", "wgmma"], "gemm_f16_mma_64x64x32 with K whole"),
+        (&["linear", "4x4x64", "--k-group", "64"], "--k-group"),
+        (&["attention", "1x2x3"], "quantize_rows, quantize, gemm_s8, gemm, linear"),
         (&["quantize", "4x64", "--scheme", "columns"], "rows, zeros, groups64, groups128, given"),
         (&["quantize", "4x64", "--codes", "s4"], "s8, e4m3, e5m2"),
         (&["quantize", "4x64", "--codes", "e4m3"], "8.9"),

@@ -102,8 +102,13 @@ fn names<'g>(gpus: impl Iterator<Item = &'g Gpu>) -> String {
 pub struct Roofline {
     /// Bytes that must be read and written, at the memory's full rate. Caches that hold them already are not thought of.
     pub memory_s: f64,
-    /// Multiply-accumulates that the kernel executes, two operations each, at the tensor cores' dense int8 peak.
+    /// Multiply-accumulates that the kernel executes, two operations each, at the tensor cores' dense peak: of f16 with f32 sums
+    /// for elements of 16 bits, of int8 for those of 8. (8-bit floats reach that where their sums may be of few bits.)
     pub tensor_s: f64,
+    /// That peak, 10¹² operations a second.
+    pub tensor_tops: f64,
+    /// Of which type it is.
+    pub tensor_type: &'static str,
     /// Wavefronts of shared memory, one a clock on each multiprocessor that has a block.
     pub shared_s: f64,
     /// The largest of these.
@@ -113,15 +118,16 @@ pub struct Roofline {
 }
 
 impl Gpu {
-    /// The roofline of a kernel.
-    pub fn roofline(&self, bytes: u64, macs: u64, wavefronts: u64, blocks: u64) -> Roofline {
+    /// The roofline of a kernel, whose multiply-accumulates are of elements of 16 bits (true) or of 8.
+    pub fn roofline(&self, bytes: u64, (macs, wide): (u64, bool), wavefronts: u64, blocks: u64) -> Roofline {
         let memory_s = bytes as f64 / (self.memory_gb_s * 1e9);
-        let tensor_s = 2.0 * macs as f64 / (self.s8_tops * 1e12);
+        let (tensor_tops, tensor_type) = if wide { (self.f16_tflops, "f16") } else { (self.s8_tops, "int8") };
+        let tensor_s = 2.0 * macs as f64 / (tensor_tops * 1e12);
         let busy = blocks.clamp(1, self.multiprocessors.into()) as f64;
         let shared_s = wavefronts as f64 / (busy * f64::from(self.clock_mhz) * 1e6);
         let roofs = [("memory", memory_s), ("tensor cores", tensor_s), ("shared memory", shared_s)];
         let (bound_by, estimate_s) = roofs.into_iter().fold(roofs[0], |a, b| if b.1 > a.1 { b } else { a });
-        Roofline { memory_s, tensor_s, shared_s, estimate_s, bound_by }
+        Roofline { memory_s, tensor_s, tensor_tops, tensor_type, shared_s, estimate_s, bound_by }
     }
 }
 
@@ -171,7 +177,7 @@ mod tests {
             for row in results["rows"].as_array().expect("rows") {
                 let number = |name: &str| row[name].as_u64().unwrap_or_else(|| panic!("no {name}: {row}"));
                 let [m, n, k] = ["m", "n", "k"].map(number);
-                let roof = find("H100-SXM").unwrap().roofline((m + n) * k + 4 * m * n, m * n * k, 0, 132);
+                let roof = find("H100-SXM").unwrap().roofline((m + n) * k + 4 * m * n, (m * n * k, false), 0, 132);
                 let Some(took) = row["halfbyte_s32_us"].as_f64().map(|us| us * 1e-6) else { continue };
                 assert!(took >= roof.estimate_s, "{row} beats {roof:?}");
                 assert!(took < 10.0 * roof.estimate_s, "{row} is nothing like {roof:?}");
@@ -184,13 +190,16 @@ mod tests {
     #[test]
     fn the_slowest_roof_binds() {
         let gpu = find("A100-SXM-80GB").unwrap();
-        let roof = gpu.roofline(2_039_000_000, 0, 0, 1);
+        let roof = gpu.roofline(2_039_000_000, (0, false), 0, 1);
         assert!((roof.estimate_s - 1e-3).abs() < 1e-12 && roof.bound_by == "memory");
-        let roof = gpu.roofline(0, 312_000_000_000, 0, 1);
+        let roof = gpu.roofline(0, (312_000_000_000, false), 0, 1);
         assert!((roof.estimate_s - 1e-3).abs() < 1e-12 && roof.bound_by == "tensor cores");
+        // f16 at half the rate.
+        let roof = gpu.roofline(0, (156_000_000_000, true), 0, 1);
+        assert!((roof.estimate_s - 1e-3).abs() < 1e-12 && roof.tensor_type == "f16");
         // One block keeps one multiprocessor busy, more than there are keep all of them busy.
-        let roof = gpu.roofline(0, 0, 1_410_000, 1);
+        let roof = gpu.roofline(0, (0, false), 1_410_000, 1);
         assert!((roof.estimate_s - 1e-3).abs() < 1e-12 && roof.bound_by == "shared memory");
-        assert!((gpu.roofline(0, 0, 1_410_000 * 108, 1000).estimate_s - 1e-3).abs() < 1e-12);
+        assert!((gpu.roofline(0, (0, false), 1_410_000 * 108, 1000).estimate_s - 1e-3).abs() < 1e-12);
     }
 }

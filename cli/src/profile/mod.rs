@@ -1,6 +1,7 @@
 //! `halfbyte profile`: what the kernels of an operation ask of a machine, counted on the emulator, against what the problem
 //! needs, and the least time in which a GPU could do it.
 
+mod gemm;
 mod gpu;
 mod problem;
 mod quantize;
@@ -109,7 +110,7 @@ fn target(args: &ProfileArgs) -> Result<(Arch, &'static Gpu)> {
 
 impl Kernel {
     fn new(profiled: Profiled, gpu: &Gpu) -> Kernel {
-        let Profiled { plan, ideal, launch } = profiled;
+        let Profiled { plan, ideal, launch, wide } = profiled;
         let row = launch.entry.row();
         let counters = launch.counters;
         let total = counters.total();
@@ -130,7 +131,7 @@ impl Kernel {
             ideal,
             total,
             mix,
-            roofline: gpu.roofline(bytes, total.tensor_macs, total.wavefronts, counters.blocks),
+            roofline: gpu.roofline(bytes, (total.tensor_macs, wide), total.wavefronts, counters.blocks),
             lines,
         }
     }

@@ -39,7 +39,7 @@ pub const OPERATIONS: &[Operation] = &[
             ProfileType::F16 => p.quantize_rows::<f16>(stream),
             ProfileType::Bf16 => p.quantize_rows::<bf16>(stream),
             ProfileType::F32 => p.quantize_rows::<f32>(stream),
-            ProfileType::S32 => Err(p.no_such_type("--dtype", p.input)),
+            _ => Err(p.no_such_type("--dtype", p.input)),
         },
     },
     Operation {
@@ -50,7 +50,7 @@ pub const OPERATIONS: &[Operation] = &[
             ProfileType::F16 => p.quantize::<f16>(stream),
             ProfileType::Bf16 => p.quantize::<bf16>(stream),
             ProfileType::F32 => p.quantize::<f32>(stream),
-            ProfileType::S32 => Err(p.no_such_type("--dtype", p.input)),
+            _ => Err(p.no_such_type("--dtype", p.input)),
         },
     },
     Operation {
@@ -62,7 +62,14 @@ pub const OPERATIONS: &[Operation] = &[
             ProfileType::Bf16 => p.gemm_s8::<bf16>(stream),
             ProfileType::F32 => p.gemm_s8::<f32>(stream),
             ProfileType::S32 => p.gemm_s8::<i32>(stream),
+            _ => Err(p.no_such_type("--out", p.out)),
         },
+    },
+    Operation {
+        name: "gemm",
+        dims: &["M", "N", "K"],
+        bytes: |p| (p.m() + p.n()) * p.k() * p.input.size() + p.m() * p.n() * p.out.size(),
+        run: Problem::gemm,
     },
     Operation {
         name: "linear",
@@ -72,7 +79,7 @@ pub const OPERATIONS: &[Operation] = &[
             ProfileType::F16 => p.linear_from::<f16>(stream),
             ProfileType::Bf16 => p.linear_from::<bf16>(stream),
             ProfileType::F32 => p.linear_from::<f32>(stream),
-            ProfileType::S32 => Err(p.no_such_type("--dtype", p.input)),
+            _ => Err(p.no_such_type("--dtype", p.input)),
         },
     },
 ];
@@ -96,6 +103,8 @@ pub struct Profiled {
     pub ideal: Ideal,
     /// What it did.
     pub launch: LaunchCounters,
+    /// Whether it multiplies elements of 16 bits, not of 8.
+    pub wide: bool,
 }
 
 /// An operation on operands of some shape.
@@ -110,8 +119,13 @@ pub struct Problem {
     pub out: ProfileType,
     /// Of `quantize`: what x becomes, which numbers share a scale, and whether K lies down the rows.
     pub quantizes: (Code, Scheme, bool),
-    kernel: Option<String>,
-    split_k: Option<u32>,
+    /// Of `gemm`: whether K lies down the rows of b, and the elements of its groups.
+    pub b_down: bool,
+    /// The elements of a group of K.
+    pub k_group: Option<usize>,
+    /// The kernel and the slices of K that were asked for.
+    pub(super) kernel: Option<String>,
+    pub(super) split_k: Option<u32>,
 }
 
 impl Problem {
@@ -131,14 +145,20 @@ impl Problem {
         };
         let (kernel, split_k) = (args.kernel.clone(), args.split_k);
         let out = args.out.unwrap_or(ProfileType::F16);
-        let given = args.scheme.is_some() || args.codes.is_some() || args.k_down;
-        if given && operation.name != "quantize" {
-            return bad(format!("{} takes no --scheme, --codes or --k-down", operation.name));
+        if (args.scheme.is_some() || args.codes.is_some()) && operation.name != "quantize" {
+            return bad(format!("{} takes no --scheme or --codes", operation.name));
+        }
+        if args.k_down && !matches!(operation.name, "quantize" | "gemm") {
+            return bad(format!("{} takes no --k-down", operation.name));
+        }
+        if args.k_group.is_some() && operation.name != "gemm" {
+            return bad(format!("{} takes no --k-group", operation.name));
         }
         let (scheme, codes) = (args.scheme.as_deref().unwrap_or("groups128"), args.codes.as_deref().unwrap_or("s8"));
         let quantizes = (quantize::code(codes)?, quantize::scheme(scheme)?, args.k_down);
         let input = args.dtype.unwrap_or(ProfileType::F16);
-        let problem = Problem { operation, sizes, input, out, quantizes, kernel, split_k };
+        let (b_down, k_group) = (args.k_down, args.k_group);
+        let problem = Problem { operation, sizes, input, out, quantizes, b_down, k_group, kernel, split_k };
         let has_product = operation.dims.contains(&"N");
         if !has_product && (problem.kernel.is_some() || split_k.is_some() || args.out.is_some()) {
             return bad(format!("{} takes no --out, --kernel or --split-k", operation.name));
@@ -184,6 +204,11 @@ impl Problem {
             "quantize_rows" => format!("{} -> s8", self.input),
             "quantize" => format!("{} -> {}, {}", self.input, self.quantizes.0, self.quantizes.1),
             "gemm_s8" => format!("s8 x s8 -> {}", self.out),
+            "gemm" => {
+                let down = if self.b_down { " with K down its rows" } else { "" };
+                let groups = self.k_group.map(|group| format!(", K in groups of {group}")).unwrap_or_default();
+                format!("{0} x {0}{down} -> {1}{groups}", self.input, self.out)
+            }
             _ => format!("{} x s8 -> {}", self.input, self.out),
         }
     }
@@ -205,7 +230,7 @@ impl Problem {
         self.size("K") as u128
     }
 
-    fn no_such_type(&self, option: &str, ty: ProfileType) -> Error {
+    pub(super) fn no_such_type(&self, option: &str, ty: ProfileType) -> Error {
         Error::Value(format!("{} takes no {option} {ty}", self.operation.name))
     }
 
@@ -217,7 +242,8 @@ impl Problem {
             return Err(Error::Value(format!("{} launched {have} kernels, not {want}", self.operation.name)));
         }
         let pairs = plans.into_iter().zip(launches);
-        Ok(pairs.map(|((plan, ideal), launch)| Profiled { plan, ideal, launch }).collect())
+        let wide = self.operation.name == "gemm" && self.input.size() == 2;
+        Ok(pairs.map(|((plan, ideal), launch)| Profiled { plan, ideal, launch, wide }).collect())
     }
 
     fn quantize_ideal(&self, ld: usize) -> Ideal {
@@ -241,28 +267,10 @@ impl Problem {
         if self.kernel.is_none() && self.split_k.is_none() {
             return gemm_s8::plan(problem, facts);
         }
-        let symbol = |plan: &GemmS8Plan| plan.geometry().map_or("", |g| g.entry.row().symbol);
         let all: Vec<GemmS8Plan> = gemm_s8::candidates(problem, facts).collect();
-        let named = |plan: &&GemmS8Plan| self.kernel.as_ref().is_none_or(|name| symbol(plan).contains(name.as_str()));
-        // Without a word about slices the fewest: candidates come in that order.
-        let split = |plan: &&GemmS8Plan| self.split_k.is_none_or(|split| plan.split_k() == split);
-        if let Some(plan) = all.iter().filter(named).find(split) {
-            return Ok(*plan);
-        }
-        let mut known: Vec<String> = Vec::new();
-        for name in gemm_s8::entries(facts)?.map(|entry| entry.row().symbol) {
-            let most = all.iter().filter(|plan| symbol(plan) == name).map(GemmS8Plan::split_k).max();
-            known.extend(most.map(|most| match most {
-                1 => format!("{name} with K whole"),
-                most => format!("{name} with K whole or in at most {most} slices"),
-            }));
-        }
-        let wanted = match (&self.kernel, self.split_k) {
-            (Some(kernel), Some(split)) => format!("kernel '{kernel}' with K in {split} slices"),
-            (Some(kernel), None) => format!("kernel '{kernel}'"),
-            (None, split) => format!("kernel with K in {} slices", split.unwrap_or(1)),
-        };
-        Err(Error::Value(format!("no {wanted} for {problem} on {device}; there are {}", known.join(", "))))
+        let of = |plan: &GemmS8Plan| (plan.geometry().map_or("", |g| g.entry.row().symbol), plan.split_k());
+        let names = gemm_s8::entries(facts)?.map(|entry| entry.row().symbol);
+        self.asked_for(&all, of, names, &format!("{problem} on {device}"))
     }
 
     fn quantize_rows<T: InputElement>(&self, stream: &Stream) -> Result<Vec<Profiled>> {
@@ -313,7 +321,7 @@ impl Problem {
             ProfileType::F16 => self.linear::<T, f16>(stream),
             ProfileType::Bf16 => self.linear::<T, bf16>(stream),
             ProfileType::F32 => self.linear::<T, f32>(stream),
-            ProfileType::S32 => Err(self.no_such_type("--out", self.out)),
+            _ => Err(self.no_such_type("--out", self.out)),
         }
     }
 

@@ -157,7 +157,11 @@ fn roofline(text: &mut String, report: &Report, kernel: &Kernel) {
     row("memory", roof.memory_s, format!("{} bytes at {} GB/s", digits(bytes), gpu.memory_gb_s));
     if kernel.total.tensor_macs > 0 {
         let operations = 2 * kernel.total.tensor_macs;
-        row("tensor cores", roof.tensor_s, format!("{} operations at {} int8 TOPS", digits(operations), gpu.s8_tops));
+        row(
+            "tensor cores",
+            roof.tensor_s,
+            format!("{} operations at {} {} TOPS", digits(operations), roof.tensor_tops, roof.tensor_type),
+        );
     }
     if kernel.total.wavefronts > 0 {
         let busy = kernel.blocks.min(gpu.multiprocessors.into());
