@@ -11,8 +11,11 @@ namespace tile {
 // Copies `bytes` (0..16) bytes to 16-byte aligned shared memory and writes zeros after them, where cp.async of 16 bytes
 // cannot. `unit` is the alignment of `from`: 4 or a multiple; or 2 or 1, where the thread reads the bytes itself and waits for them.
 __device__ __forceinline__ void copy_unaligned(uint32_t to, const int8_t* from, uint32_t bytes, uint32_t unit) {
+    // Eight lanes in a row write a line; each eight of a warp begin at another word, so that together they meet every bank.
+    const uint32_t first = threadIdx.x / 8;
 #pragma unroll 1
-    for (uint32_t at = 0; at < 16; at += 4) {
+    for (uint32_t i = first; i < first + 4; ++i) {
+        const uint32_t at = i % 4 * 4;
         const uint32_t left = at < bytes ? min(bytes - at, 4u) : 0;
         // An aligned operand comes here where the other one is not.
         if (unit % 4 == 0) {
@@ -21,10 +24,10 @@ __device__ __forceinline__ void copy_unaligned(uint32_t to, const int8_t* from, 
         }
         uint32_t word = 0;
 #pragma unroll 1
-        for (uint32_t i = 0; i < left; i += unit)
-            word |= (unit == 2 ? *reinterpret_cast<const uint16_t*>(from + at + i)
-                               : *reinterpret_cast<const uint8_t*>(from + at + i))
-                    << (8 * i);
+        for (uint32_t byte = 0; byte < left; byte += unit)
+            word |= (unit == 2 ? *reinterpret_cast<const uint16_t*>(from + at + byte)
+                               : *reinterpret_cast<const uint8_t*>(from + at + byte))
+                    << (8 * byte);
         ptx::st_shared(to + at, word);
     }
 }

@@ -88,6 +88,21 @@ fn ragged_products_meet_no_conflict() {
     assert_eq!(cases, of_every_entry(2));
 }
 
+/// Operands that cp.async takes by words, or threads by elements, meet none either: whole tiles, and ragged ones.
+#[test]
+fn operands_of_any_alignment_meet_no_conflict() {
+    let benches = benches();
+    let mut cases = 0;
+    for row in entries() {
+        for (units, shape) in [([4, 1], (128, 128, 256)), ([1, 4], (37, 131, 350))] {
+            let case = Case { units, ..Case::new(row.entry, shape) };
+            no_conflict(&case.check(on(&benches, row), true), &case);
+            cases += 1;
+        }
+    }
+    assert_eq!(cases, of_every_entry(2));
+}
+
 /// The entry of the same tile for other elements.
 fn sibling(row: &Row, from: &str, to: &str) -> Option<Entry> {
     let symbol = row.symbol.replace(from, to);
