@@ -294,7 +294,7 @@ fn other_spellings_are_read_and_the_rest_is_refused() {
     // What loading would take for something else is not saved.
     for scaling in [Scaling::Groups(100), Scaling::Blocks(64, 64)] {
         let error = scaled::to_bytes(&[("w", &weight::<i8>(300, 300, scaling, false))], &BTreeMap::new()).unwrap_err();
-        assert_eq!(matches!(error, Error::Unsupported(_)), true, "{error}");
+        assert!(matches!(error, Error::Unsupported(_)), "{error}");
     }
     let bias = ScaledWeight { bias: Some(vec![0.0; 4]), ..weight::<i8>(3, 5, Scaling::Rows, false) };
     assert!(

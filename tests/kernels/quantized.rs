@@ -85,11 +85,10 @@ fn fp8(q: f32, fraction: i32, least: i32, most: u8) -> u8 {
 }
 
 fn code(entry: Entry, v: f32, (scale, zero, least): (f32, i32, i32)) -> u8 {
-    if !(scale > 0.0) {
-        return 0;
-    }
     let (q, symbol) = (v / scale, entry.row().symbol);
-    if symbol.contains("e4m3") {
+    if scale.is_nan() || scale <= 0.0 {
+        0
+    } else if symbol.contains("e4m3") {
         fp8(q, 3, -6, 0x7e)
     } else if symbol.contains("e5m2") {
         fp8(q, 2, -14, 0x7b)
@@ -237,12 +236,14 @@ pub fn random(bench: &Bench, case: Case) {
 pub fn special(bench: &Bench, case: Case) {
     let last = case.cols - 1;
     let ties = if size(case.entry) == 4 { 448.0 } else { 127.0 };
-    let rows: [&dyn Fn(usize) -> f32; 14] = [
+    let rows: [&dyn Fn(usize) -> f32; 15] = [
         &|_| 0.0,
         &|k| if k % 2 == 0 { -0.0 } else { 0.0 },
         &|k| f32::from_bits(k as u32),
         &|k| f32::from_bits(k as u32 % 64) * if k % 2 == 0 { 1.0 } else { -1.0 },
         &|k| f32::from_bits(70 + k as u32 % 120) * if k % 2 == 0 { 1.0 } else { -1.0 },
+        // A scale so small that it is rounded far down: a zero point would leave a byte.
+        &|k| -f32::from_bits(200 + k as u32 % 100),
         &|k| if k % 64 == 9 { 127.0 } else { k as f32 - 100.5 },
         &|k| if k % 64 == 9 { ties } else { (k as f32 + 0.5) / 16.0 },
         &|k| 20.0 + (k % 50) as f32,

@@ -12,6 +12,7 @@ mod linear;
 mod quantize;
 mod quantize_refusals;
 mod quantize_rows;
+mod quantized_product;
 mod refusals;
 mod repeat;
 mod tune;
