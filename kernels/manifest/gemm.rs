@@ -94,7 +94,7 @@ const fn row(m: u32, n: u32, k: u32, stages: u32, warps: u32, target: Target, by
 const fn grouped(m: u32, n: u32, k: u32, stages: u32, warps: u32, target: Target, bytes: bool) -> Row {
     let row = row(m, n, k, stages, warps, target, bytes);
     let (min_blocks, max_registers) = match (m, target) {
-        (128, Target::Sm89) => (1, 192),
+        (128, Target::Sm89) => (1, 200),
         (128, _) => (1, 248),
         (64, Target::Sm89) => (2, 240),
         (64, _) => (3, 168),
