@@ -19,6 +19,33 @@ use crate::{Error, Result};
 /// NaN, their codes and their zero point are 0, and [`nonfinite_input`](crate::device::StatusFlags::nonfinite_input) is
 /// raised. With a given scale it is raised too; a NaN then gets the code of 0 (as an 8-bit float 0x7F), an infinity that of
 /// the largest number, and a scale that is not above 0 makes codes 0.
+///
+/// ```
+/// use halfbyte::device::Device;
+/// use halfbyte::emulator::Arch;
+/// use halfbyte::op::{Quantize, QuantizeArgs, Scaling};
+/// use halfbyte::plan::quantize::{Code, Input, QuantizeProblem, Scheme};
+///
+/// # fn main() -> halfbyte::Result<()> {
+/// let device = Device::emulator(Arch::Sm80);
+/// let stream = device.stream()?;
+/// let (rows, cols, ld) = (3, 200, 208);                             // rows of codes are padded to 16 bytes
+/// let op = Quantize::new(&device, Code::S8)?;
+/// let plan = op.plan(&QuantizeProblem::new(rows, cols, Input::F32, Code::S8, Scheme::Groups(128)))?;
+/// let x = stream.upload(&vec![2.0f32; rows * cols])?;
+/// let (mut codes, mut scales) = (stream.alloc::<i8>(rows * ld)?, stream.alloc::<f32>(rows * 2)?);
+/// op.run(&plan, &stream, QuantizeArgs {
+///     x: x.view().matrix(rows, cols, cols)?,
+///     codes: codes.view_mut().matrix(rows, ld, ld)?,
+///     scaling: Scaling::Groups { scales: scales.view_mut(), row: 2, group: 1 },
+///     factors: None,
+///     status: None,
+/// })?;
+/// assert_eq!(stream.download(&codes)?[..2], [127, 127]);
+/// assert_eq!(stream.download(&scales)?, [2.0 / 127.0; 6]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Quantize {
     device: Device,
