@@ -80,6 +80,23 @@ fn codes_are_the_references() {
     every_scaling::<F8E5M2>();
 }
 
+/// A scale of 0 has codes of 0, not the NaN that a division gives.
+#[test]
+fn zeros_have_codes_of_zero() {
+    fn check<C: Code + PartialEq + std::fmt::Debug>() {
+        let mut values = values(3, 130);
+        values[130..194].fill(0.0);
+        let matrix = ScaledMatrix::<C>::quantize(&values, 3, 130, Scaling::Groups(64)).unwrap();
+        assert_eq!(matrix.scales()[3], 0.0);
+        let codes: &[u8] = bytemuck::cast_slice(&matrix.codes()[matrix.ld()..]);
+        assert!(codes[..64].iter().all(|&code| code == 0) && codes[64..130].iter().any(|&code| code != 0));
+        assert_eq!(format!("{matrix:?}"), format!("ScaledMatrix[3, 130; ld 144; {}]", Scaling::Groups(64)));
+    }
+    check::<i8>();
+    check::<F8E4M3>();
+    check::<F8E5M2>();
+}
+
 #[test]
 fn zero_points_and_sums() {
     let codes = [-128i8, 0, 127, 5, 6, 7];
@@ -115,6 +132,10 @@ fn smoothing_moves_what_is_large() {
     assert_eq!(smooth_factors(&[4.0, 8.0], &[2.0, 16.0], 1.0).unwrap(), [4.0, 8.0]);
     assert_eq!(smooth_factors(&[4.0, 8.0], &[2.0, 16.0], 0.0).unwrap(), [0.5, 0.0625]);
     assert_eq!(smooth_factors(&[f32::MAX], &[1e-45], 0.5).unwrap(), [1.0], "no f32");
+    // Of two powers the one of 0 is 1, and would pass.
+    assert_eq!(smooth_factors(&[5.0, 0.0], &[0.0, 4.0], 1.0).unwrap(), [1.0, 1.0]);
+    assert_eq!(smooth_factors(&[5.0, 0.0], &[0.0, 4.0], 0.0).unwrap(), [1.0, 1.0]);
+    assert_eq!(smooth_factors(&[1e-45, 1e-45], &[f32::MAX; 2], 1.0).unwrap(), [1e-45; 2]);
     assert!(channel_absmax(&[1.0, f32::NAN, 2.0, 3.0], 2, 2).unwrap()[1].is_nan());
     assert_eq!(channel_absmax::<f16>(&[], 0, 2).unwrap(), [0.0, 0.0]);
     for (error, want) in [
@@ -300,4 +321,44 @@ fn other_spellings_are_read_and_the_rest_is_refused() {
     assert!(
         scaled::to_bytes(&[("w", &bias)], &BTreeMap::new()).unwrap_err().to_string().contains("4 values, but N = 3")
     );
+}
+
+/// Shapes of scales at the edges of the table: one for all of a large weight, none at all, more groups than K has.
+#[test]
+fn scales_of_odd_shapes_are_read_or_refused() {
+    let codes = vec![1i8; 200 * 5];
+    let with = |n: usize, k: usize, shape: &[usize]| {
+        let scales = vec![0.5f32; shape.iter().product()];
+        load::<i8>(vec![
+            TensorData::new("w.weight", &[n, k], &codes[..n * k]),
+            TensorData::new("w.weight_scale", shape, &scales),
+        ])
+    };
+    assert_eq!(with(200, 5, &[1, 1]).unwrap().matrix.scaling(), Scaling::Tensor);
+    for (n, k, shape) in [(200, 5, [200, 0]), (3, 0, [3, 2])] {
+        let text = with(n, k, &shape).unwrap_err().to_string();
+        assert!(text.contains(&format!("{shape:?} does not scale a weight of shape [{n}, {k}]")), "{text}");
+    }
+    for scale in [-1.0f32, f32::INFINITY, f32::NAN] {
+        let text = load::<i8>(vec![
+            TensorData::new("w.weight", &[2, 2], &codes[..4]),
+            TensorData::new("w.weight_scale", &[1], &[1.0f32]),
+            TensorData::new("w.input_scale", &[1], &[scale]),
+        ]);
+        let text = text.unwrap_err().to_string();
+        assert!(text.contains("input_scale") && text.contains(&scale.to_string()), "{text}");
+    }
+}
+
+#[test]
+fn a_file_holds_what_its_bytes_say() {
+    let weight = weight::<i8>(130, 256, Scaling::Blocks(128, 128), true);
+    let bytes = scaled::to_bytes(&[("w", &weight)], &BTreeMap::new()).unwrap();
+    let path = std::env::temp_dir().join(format!("halfbyte-scaled-{}.safetensors", std::process::id()));
+    scaled::save(&path, &[("w", &weight)], &BTreeMap::new()).unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    std::fs::remove_file(&path).unwrap();
+    // Blocks of int8 go by the plain name, those of floats by DeepSeek's.
+    let archive = Archive::from_bytes(&bytes).unwrap();
+    assert!(archive.tensor("w.weight_scale").is_some() && archive.tensor("w.weight_scale_inv").is_none());
 }

@@ -49,7 +49,8 @@ pub fn smooth_factors(activation_absmax: &[f32], weight_absmax: &[f32], alpha: f
             return 1.0;
         }
         let s = (f64::from(a).powf(alpha) / f64::from(w).powf(1.0 - alpha)) as f32;
-        if s.is_finite() && s > 0.0 { s } else { 1.0 }
+        // Both are at least 2⁻¹⁴⁹ and so is s; beyond f32 it may be.
+        if s.is_finite() { s } else { 1.0 }
     };
     Ok(activation_absmax.iter().zip(weight_absmax).map(factor).collect())
 }
