@@ -66,8 +66,12 @@ pub fn quantize(
         _ => cols.max(1),
     };
     let table = Table::new(dtype);
-    let mut out =
-        Quantized { codes: Vec::with_capacity(values.len()), scales: vec![], zeros: vec![], nonfinite: false };
+    let count = rows.saturating_mul(cols.div_ceil(group).max(1));
+    let mut scales: Vec<f32> = Vec::new();
+    if scales.try_reserve_exact(count).is_err() {
+        return Err(Error::OutOfMemory { bytes: count.saturating_mul(4), device: "the host".into() });
+    }
+    let mut out = Quantized { codes: Vec::with_capacity(values.len()), scales, zeros: vec![], nonfinite: false };
     for m in 0..rows {
         let row = &values[m * cols..][..cols];
         let row: Vec<f32> = match factors {

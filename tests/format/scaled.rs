@@ -312,6 +312,14 @@ fn other_spellings_are_read_and_the_rest_is_refused() {
         let text = result.unwrap_err().to_string();
         assert!(text.contains(want), "{text}");
     }
+    // Nothing to hold, and any number of rows claimed.
+    let rows = 1usize << 60;
+    let none: [i8; 0] = [];
+    let claimed =
+        load::<i8>(vec![TensorData::new("w.weight", &[rows, 0], &none), TensorData::new("w.weight_scale", &[1], &one)]);
+    assert!(claimed.unwrap_err().to_string().contains("1152921504606846976 rows without columns, and 1 scales"));
+    let matrix = ScaledMatrix::from_contiguous([rows, 0], &none, Scaling::Tensor, vec![1.0], None).unwrap();
+    assert!(matrix.to_contiguous().is_empty() && matrix.dequantize().is_empty());
     // What loading would take for something else is not saved.
     for scaling in [Scaling::Groups(100), Scaling::Blocks(64, 64)] {
         let error = scaled::to_bytes(&[("w", &weight::<i8>(300, 300, scaling, false))], &BTreeMap::new()).unwrap_err();

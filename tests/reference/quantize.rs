@@ -87,6 +87,7 @@ fn what_makes_no_sense_is_refused() {
     for (result, want) in [
         (quantize(&[1.0; 5], [2, 3], None, DType::I8, Scheme::Rows), "[2, 3] does not have 5 values"),
         (quantize(&[], [usize::MAX, 3], None, DType::I8, Scheme::Rows), "does not have 0 values"),
+        (quantize(&[], [usize::MAX, 0], None, DType::I8, Scheme::Rows), "out of memory"),
         (quantize(&[1.0; 6], [2, 3], Some(&[1.0]), DType::I8, Scheme::Rows), "1 factors"),
         (quantize(&[1.0; 6], [2, 3], None, DType::I8, Scheme::Groups(0)), "groups of no columns"),
         (quantize(&[1.0; 6], [2, 3], None, DType::F16, Scheme::Rows), "codes of type f16"),

@@ -170,6 +170,10 @@ pub fn load<C: Code>(archive: &Archive<'_>, name: &str) -> Result<ScaledWeight<C
     let scaling = found(&scale_shape, n, k).ok_or_else(|| {
         fail(format!("{:?} of shape {scale_shape:?} does not scale a weight of shape [{n}, {k}]", of(suffix)))
     })?;
+    // Such a matrix takes no bytes, whatever N it claims.
+    if k == 0 && n > scales.len() {
+        return Err(fail(format!("{:?} has {n} rows without columns, and {} scales", of("weight"), scales.len())));
+    }
     let zeros = match shape("weight_zero_point") {
         None => None,
         Some(_) if C::DTYPE != DType::I8 => {

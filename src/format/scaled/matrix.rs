@@ -1,6 +1,7 @@
 //! A matrix of 8-bit codes with a grid of scales.
 
 use std::fmt;
+use std::ops::Range;
 
 use super::Code;
 use crate::format::Float;
@@ -97,7 +98,7 @@ impl<C: Code> ScaledMatrix<C> {
     fn make(rows: usize, cols: usize, scaling: Scaling, value: impl Fn(usize, usize) -> f32) -> Result<Self> {
         let mut matrix = Self::empty(rows, cols, scaling)?;
         let ([tall, wide], [_, across]) = (scaling.extent(rows, cols)?, scaling.grid(rows, cols)?);
-        for row in 0..rows {
+        for row in filled(rows, cols) {
             for col in 0..cols {
                 let value = value(row, col);
                 if !value.is_finite() {
@@ -110,7 +111,7 @@ impl<C: Code> ScaledMatrix<C> {
             }
         }
         matrix.scales.iter_mut().for_each(|scale| *scale /= C::MOST);
-        for row in 0..rows {
+        for row in filled(rows, cols) {
             for col in 0..cols {
                 let scale = matrix.scales[row / tall * across + col / wide];
                 if scale > 0.0 {
@@ -177,7 +178,7 @@ impl<C: Code> ScaledMatrix<C> {
             return Err(Error::Value(what));
         }
         let mut matrix = Self::empty(rows, cols, scaling)?;
-        for row in 0..rows {
+        for row in filled(rows, cols) {
             for col in 0..cols {
                 matrix.codes[row * matrix.ld + col] = code(row, col);
             }
@@ -217,7 +218,7 @@ impl<C: Code> ScaledMatrix<C> {
 
     /// The codes `[rows, cols]` without padding.
     pub fn to_contiguous(&self) -> Vec<C> {
-        (0..self.rows).flat_map(|row| &self.codes[row * self.ld..][..self.cols]).copied().collect()
+        filled(self.rows, self.cols).flat_map(|row| &self.codes[row * self.ld..][..self.cols]).copied().collect()
     }
 
     /// Which codes share a scale.
@@ -240,7 +241,7 @@ impl<C: Code> ScaledMatrix<C> {
         let extents = (self.scaling.extent(self.rows, self.cols), self.scaling.grid(self.rows, self.cols));
         let (Ok([tall, wide]), Ok([_, across])) = extents else { return Vec::new() };
         let mut out = Vec::with_capacity(self.rows * self.cols);
-        for row in 0..self.rows {
+        for row in filled(self.rows, self.cols) {
             for col in 0..self.cols {
                 let at = row / tall * across + col / wide;
                 let zero = self.zeros.as_ref().map_or(0.0, |zeros| f32::from(zeros[at]));
@@ -269,6 +270,11 @@ impl<C> fmt::Debug for ScaledMatrix<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ScaledMatrix[{}, {}; ld {}; {}]", self.rows, self.cols, self.ld, self.scaling)
     }
+}
+
+/// The rows that hold anything: without columns there is nothing to walk, however many rows are claimed.
+fn filled(rows: usize, cols: usize) -> Range<usize> {
+    0..if cols == 0 { 0 } else { rows }
 }
 
 fn check_values(have: usize, rows: usize, cols: usize) -> Result<()> {
