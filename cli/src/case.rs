@@ -163,7 +163,7 @@ impl Group {
 
     /// Elements of a group of K: each shape has one of the two.
     fn group(&self) -> usize {
-        if (self.shape.m + self.shape.n) % 2 == 0 { 64 } else { 128 }
+        if (self.shape.m + self.shape.n).is_multiple_of(2) { 64 } else { 128 }
     }
 
     fn sizes(&self, operation: Operation) -> String {

@@ -389,7 +389,8 @@ fn tiles_without_their_swizzle_are_over_budget() {
             text = text.replace(line, &format!("mov.b32 {}, {chunk};", of[0]));
             edits += 1;
         }
-        assert_eq!(edits, 3, "{MOVED}");
+        // Two of ldmatrix, and one of the copies in each of three loops.
+        assert_eq!(edits, 2 + 3, "{MOVED}");
         text
     });
     assert!(text.contains("wavefronts went up") && text.contains("ldmatrix.cuh"), "{text}");
@@ -416,9 +417,11 @@ fn copies_across_rows_are_over_budget() {
         put(row.0, format!("shr.u32 {}, %other2, 2;", row.1[0]));
         let chunk = operands(entry, "shl.b32").into_iter().find(|(_, of)| of[1..] == [t, "4"]).expect(MOVED);
         put(chunk.0, format!("shl.b32 {}, %other2, 4;", chunk.1[0]));
-        let place = operands(entry, "xor.b32").into_iter().find(|(_, of)| of[2] == t).expect(MOVED);
-        put(place.0, format!("xor.b32 {}, %other3, %other2;", place.1[0]));
-        assert_eq!(edits, 3, "{MOVED}");
+        // Each of three loops works out its places.
+        for place in operands(entry, "xor.b32").into_iter().filter(|(_, of)| of[2] == t) {
+            put(place.0, format!("xor.b32 {}, %other3, %other2;", place.1[0]));
+        }
+        assert_eq!(edits, 2 + 3, "{MOVED}");
         text
     });
     assert!(text.contains("sectors_read went up") && text.contains("cp_async.cuh"), "{text}");

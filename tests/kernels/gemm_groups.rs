@@ -61,7 +61,7 @@ impl Groups {
         let (mut args, mut owned) = (vec![("k_group_shift", Arg::Word(self.shift))], [0; 2]);
         let sides = [0, 1].map(|at| {
             let shift = self.shared[at]?;
-            let lines = ([m, n][at] - 1 >> shift) + 1;
+            let lines = (([m, n][at] - 1) >> shift) + 1;
             let (ld, step) = if self.groups_first { (1, lines + 3) } else { (count + 5, 1) };
             let extent = (lines - 1) * ld + count.saturating_sub(1) * step + 1;
             let stride = extent + 2;
