@@ -9,7 +9,7 @@
 //     groups of 128  |------------ 7 ----------|        | TILE_M of a | TILE_N of b |    f32, in the slot of the tile
 //     groups of 64   |---- 14 ----|---- 15 ----|
 //
-// Scales come with the tile by cp.async, one thread each. Fragments read a row's four lanes at one address and columns in
+// Scales come with the tile in which their group ends, by cp.async, one thread each. Fragments read a row's four lanes at one address and columns in
 // pairs: no access meets a conflict.
 //
 // Numbers   t = groups_a * groups_b is rounded once, sum = fma(part, t, sum) once. An int32 part is below 2^24, so that its
@@ -61,15 +61,14 @@ struct Groups {
                 ptx::st_shared(slots + half * HALF_BYTES + tid * 4, __float_as_uint(1.0f));
     }
 
-    // Starts copying the scales of the groups in bytes k..k + TILE_K. Of those from k_end on nothing is read.
+    // Starts copying the scales of the groups that end in bytes k..k + TILE_K, the only ones that are read there.
     __device__ __forceinline__ void start(uint32_t slot, uint32_t k, uint32_t k_end) const {
         if (!from) return;
 #pragma unroll
         for (int half = 0; half < HALVES; ++half) {
             const uint32_t at = k + 64 * half;
-            const bool inside = at < k_end;
-            ptx::cp_async_4(slots + slot * SLOT_BYTES + half * HALF_BYTES + tid * 4,
-                            from + (inside ? (at >> shift) * step : 0), inside ? 4 : 0);
+            if (!ends(at + 64, k_end)) continue;
+            ptx::cp_async_4(slots + slot * SLOT_BYTES + half * HALF_BYTES + tid * 4, from + (at >> shift) * step, 4);
         }
     }
 
