@@ -7,7 +7,7 @@
 //! | [`Quantize`] | floats, K along or down their rows, to int8, e4m3 or e5m2 codes with scales by row, by group of K or given, with zero points and factors of channels |
 //! | [`TransposeBytes`] | 8-bit codes with K down their rows to codes with K along them |
 //! | [`ColumnSums`] | the sums that correct a product for zero points |
-//! | [`Gemm`] | dense products of int8, f16, bf16 and 8-bit floats, with scales, zero points, α, β, bias and batches |
+//! | [`Gemm`] | dense products of int8, f16, bf16 and 8-bit floats, with scales, zero points, α, β, bias and batches; of 8 bits by groups of K too |
 //! | [`GemmS8`] | the int8 product itself, exact in s32 or scaled to f32, f16 or bf16 |
 //!
 //! Every door has the same three handles. `plan` is pure and free of allocation; `launches` checks the

@@ -39,6 +39,9 @@ impl SharedBy {
 
 /// A scale for each group of K, of each row of an operand or of rows that share: f32 at `line · ld + group · step`, in any order of
 /// lines and groups. With `⌈K / group⌉` groups and a line for every row, every 128 rows or all.
+///
+/// A tile wants the scales of its rows of one group: with `ld` 1, the lines of a group side by side, they are whole sectors; with
+/// `step` 1, as [`new`](GroupScales::new) has it, each is a sector of its own.
 #[derive(Clone, Copy)]
 pub struct GroupScales<'a> {
     /// From the first scale of the first matrix on.

@@ -189,7 +189,7 @@ fn tiles(p: &GemmProblem, facts: &DeviceFacts, model: &Model) -> Result<&'static
     }
     if (a.k_down || b.k_down) && model.gemm.iter().any(|tiles| (tiles.a.dtype, tiles.b.dtype) == (a.dtype, b.dtype)) {
         return Err(Error::Unsupported(format!(
-            "K of {} operands must lie along the rows: transpose them where they are quantized",
+            "K of {} operands must lie along the rows: `TransposeBytes` turns codes, and `Quantize` takes numbers with K down the rows",
             a.dtype
         )));
     }
@@ -287,10 +287,10 @@ pub fn candidates(problem: &GemmProblem, facts: &DeviceFacts) -> impl Iterator<I
 }
 
 /// Scratch bytes that cover [`plan`] of every problem with the operands of `max` whose M, N, K and batch are at most its own,
-/// of whatever output type, on this device.
+/// of whatever output type, on this device; 0 where no tile fits it, so that there is no plan.
 ///
 /// # Errors
-/// As [`plan`] of `max`.
+/// As [`plan`] of `max`, but for that.
 pub fn scratch_bound(max: &GemmProblem, facts: &DeviceFacts) -> Result<usize> {
     let model = model(facts)?;
     let tiles = tiles(max, facts, model)?;
