@@ -271,8 +271,7 @@ pub fn plan(problem: &QuantizeProblem, facts: &DeviceFacts) -> Result<QuantizePl
 pub fn candidates(problem: &QuantizeProblem, facts: &DeviceFacts) -> impl Iterator<Item = QuantizePlan> + use<> {
     let (problem, facts) = (*problem, *facts);
     let fits = check(&problem, &facts).is_ok();
-    let all = [true, false].map(|first| make(&problem, &facts, first).ok().flatten());
-    let all = if fits { all } else { [None, None] };
+    let all = [true, false].map(|first| if fits { make(&problem, &facts, first).ok().flatten() } else { None });
     let second = all[1].filter(|_| all[0] != all[1]);
     all[0].into_iter().chain(second)
 }
