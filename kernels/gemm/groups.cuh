@@ -9,8 +9,8 @@
 //     groups of 128  |------------ 7 ----------|        | TILE_M of a | TILE_N of b |    f32, in the slot of the tile
 //     groups of 64   |---- 14 ----|---- 15 ----|
 //
-// Scales come with the tile in which their group ends, by cp.async, one thread each. Fragments read a row's four lanes at one address and columns in
-// pairs: no access meets a conflict.
+// Scales come with the tile in which their group ends, by cp.async, one thread each. Fragments read a row's four lanes at
+// one address and columns in pairs: no access meets a conflict.
 //
 // Numbers   t = groups_a * groups_b is rounded once, sum = fma(part, t, sum) once. An int32 part is below 2^24, so that its
 // conversion is exact. K ends a group that is cut short.

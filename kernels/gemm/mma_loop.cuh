@@ -39,10 +39,10 @@
 // first K to the last, in every tile alike; slices of K are added in their order (gemm/split_k.cuh). With groups, the part
 // of a group is such an acc, and only parts are added.
 // Preconditions   M, N >= 1; K bytes < 2^31 - TILE_K, where 0 makes sums of 0; the grid is tiles * split_k blocks for each
-// matrix of the batch; k_slice is a multiple of TILE_K (with groups, of 128 too) with split_k * k_slice >= K; with split_k > 1, partials hold
-// split_k * TILE_M * TILE_N words a tile, 16-byte aligned, and tickets one zero a tile.
+// matrix of the batch; k_slice is a multiple of TILE_K (with groups, of 128 too) with split_k * k_slice >= K; with
+// split_k > 1, partials hold split_k * TILE_M * TILE_N words a tile, 16-byte aligned, and tickets one zero a tile.
 // Floor   sm_80, for mma.m16n8k32 of bytes, mma.m16n8k16 of 16-bit floats and cp.async; sm_89 for mma of fp8.
-// Determinism   The same bits under every plan of one k_slice; of bytes, under every plan.
+// Determinism   The same bits under every plan of one k_slice; of bytes without groups, under every plan.
 // Tried and lost   Not yet measured on a GPU; benches/README.md has figures of the kernel of bytes that this one replaced.
 #pragma once
 #include <cstdint>

@@ -89,8 +89,7 @@ impl Tuning {
         let text = serde_json::to_string_pretty(&file).map_err(|e| failed(&e))?;
         let mut beside = path.as_os_str().to_owned();
         beside.push(format!(".{}", process::id()));
-        fs::write(&beside, text + "\n").map_err(|e| failed(&e))?;
-        fs::rename(&beside, path).map_err(|e| {
+        fs::write(&beside, text + "\n").and_then(|()| fs::rename(&beside, path)).map_err(|e| {
             let _ = fs::remove_file(&beside);
             failed(&e)
         })
