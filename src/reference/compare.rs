@@ -118,6 +118,8 @@ pub struct Comparison {
     pub worst_ratio: f64,
     /// The first element that failed, in row order.
     pub first_failure: Option<Mismatch>,
+    /// The element of that greatest error, where one has any.
+    pub worst: Option<Mismatch>,
 }
 
 impl Comparison {
@@ -153,11 +155,36 @@ impl Comparison {
         Ok(comparison)
     }
 
+    /// Holds floats against true values, each within a tolerance of its own index. NaN passes only where the truth is NaN,
+    /// an infinity only where the truth is that infinity.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the lengths differ, or are not a whole number of rows of `cols`.
+    pub fn within(got: &[f32], want: &[f64], cols: usize, tolerance: impl Fn(usize) -> f64) -> Result<Self> {
+        check_rows(got.len(), want.len(), cols)?;
+        let mut comparison = Comparison::default();
+        for (at, (&got, &want)) in got.iter().zip(want).enumerate() {
+            let (value, tolerance) = (f64::from(got), tolerance(at));
+            let ratio = if value == want || (value.is_nan() && want.is_nan()) {
+                0.0
+            } else if value.is_finite() && want.is_finite() {
+                error_ratio((value - want).abs(), tolerance)
+            } else {
+                f64::INFINITY
+            };
+            comparison.add(ratio, got.is_finite(), || Mismatch::at(at, cols, value, want, tolerance));
+        }
+        Ok(comparison)
+    }
+
     /// This and `other` together; the first failure is this one's, if it has one.
     pub fn and(mut self, other: Comparison) -> Self {
         self.elements += other.elements;
         self.failures += other.failures;
         self.nonfinite += other.nonfinite;
+        if self.worst.is_none() || other.worst_ratio > self.worst_ratio {
+            self.worst = other.worst;
+        }
         self.worst_ratio = self.worst_ratio.max(other.worst_ratio);
         self.first_failure = self.first_failure.or(other.first_failure);
         self
@@ -170,12 +197,20 @@ impl Comparison {
     fn add(&mut self, ratio: f64, finite: bool, mismatch: impl FnOnce() -> Mismatch) {
         self.elements += 1;
         self.nonfinite += usize::from(!finite);
-        let passed = ratio <= 1.0;
         // A NaN ratio passes no comparison, so it must not pass for a small one here either.
-        self.worst_ratio = if ratio.is_nan() { f64::INFINITY } else { self.worst_ratio.max(ratio) };
+        let ratio = if ratio.is_nan() { f64::INFINITY } else { ratio };
+        let (worse, passed) = (ratio > self.worst_ratio, ratio <= 1.0);
+        if !worse && passed {
+            return;
+        }
+        let mismatch = mismatch();
+        if worse {
+            self.worst_ratio = ratio;
+            self.worst = Some(mismatch);
+        }
         if !passed {
             self.failures += 1;
-            self.first_failure.get_or_insert_with(mismatch);
+            self.first_failure.get_or_insert(mismatch);
         }
     }
 }

@@ -95,7 +95,7 @@ pub fn product(a: &[f32], w: &[f32], (m, n, k): (usize, usize, usize)) -> Result
 }
 
 /// In lanes of fixed number, so that the order of the sum, and with it the result, is the same on every machine.
-fn dot(a: &[f32], w: &[f32]) -> f64 {
+pub(super) fn dot(a: &[f32], w: &[f32]) -> f64 {
     let mut lanes = [0f64; 8];
     for (a, w) in a.chunks(lanes.len()).zip(w.chunks(lanes.len())) {
         for ((lane, &a), &w) in lanes.iter_mut().zip(a).zip(w) {
