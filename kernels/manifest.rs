@@ -5,6 +5,8 @@
 
 #[path = "manifest/gemm.rs"]
 mod gemm;
+#[path = "manifest/merge.rs"]
+mod merge;
 #[path = "manifest/probe.rs"]
 mod probe;
 #[path = "manifest/quantize.rs"]
@@ -47,6 +49,9 @@ pub enum Entry {
     QuantizeColumnsE5m2Bf16,
     TransposeBytesB8,
     ColumnSumsS8,
+    MergeF32,
+    MergeF16,
+    MergeBf16,
     GemmS8Mma128x128x64,
     GemmS8Mma64x64x64,
     GemmS8Mma16x64x128,
@@ -254,6 +259,9 @@ pub const TRANSPOSE_BYTES: Params = quantize::TRANSPOSE_BYTES;
 /// Parameters of `column_sums`.
 pub const COLUMN_SUMS: Params = quantize::COLUMN_SUMS;
 
+/// Parameters of `merge`.
+pub const MERGE: Params = merge::MERGE;
+
 /// Parameters of every product by `mma.sync`.
 pub const GEMM_MMA: Params = gemm::GEMM_MMA;
 
@@ -279,9 +287,16 @@ pub const GEMM_S8_WGMMA: Params = Params {
 pub const ROWS: &[Row] = &joined();
 
 /// The kernels that compute something, then the probes.
-const PARTS: [&[Row]; 6] = [&quantize::ROWS, &quantize::BYTES, KERNELS, &gemm::ROWS, &gemm::GROUPS, &probe::ROWS];
-const COUNT: usize =
-    PARTS[0].len() + PARTS[1].len() + PARTS[2].len() + PARTS[3].len() + PARTS[4].len() + PARTS[5].len();
+const PARTS: &[&[Row]] =
+    &[&quantize::ROWS, &quantize::BYTES, &merge::ROWS, KERNELS, &gemm::ROWS, &gemm::GROUPS, &probe::ROWS];
+const COUNT: usize = {
+    let (mut part, mut count) = (0, 0);
+    while part < PARTS.len() {
+        count += PARTS[part].len();
+        part += 1;
+    }
+    count
+};
 
 const fn joined() -> [Row; COUNT] {
     let mut rows = [PARTS[0][0]; COUNT];

@@ -115,6 +115,35 @@ static_assert(alignof(ColumnSumsParams) == 8, "alignment of ColumnSumsParams");
 HALFBYTE_AT(ColumnSumsParams, codes, 0); HALFBYTE_AT(ColumnSumsParams, sums, 8); HALFBYTE_AT(ColumnSumsParams, ldc, 16);
 HALFBYTE_AT(ColumnSumsParams, rows, 24); HALFBYTE_AT(ColumnSumsParams, cols, 28);
 
+struct MergeParams {
+    const void* parts;  ///< [parts, tokens, heads, dv], strides part_stride, part_token and part_head
+    const void* lse;  ///< [parts, heads, tokens] float, strides lse_part and lse_head, tokens side by side
+    void* out;  ///< [tokens, heads, dv] out, strides out_token and out_head
+    void* lse_out;  ///< [heads, tokens] float out, stride lse_out_head, tokens side by side; or null
+    int64_t part_stride;  ///< elements from a part to the next
+    int64_t part_token;  ///< elements from a token of a part to the next
+    int64_t part_head;  ///< elements from a head of a part to the next
+    int64_t lse_part;  ///< elements from the lse of a part to those of the next
+    int64_t lse_head;  ///< elements from the lse of a head to those of the next
+    int64_t out_token;  ///< elements from a token of out to the next
+    int64_t out_head;  ///< elements from a head of out to the next
+    int64_t lse_out_head;  ///< elements from the lse_out of a head to those of the next
+    uint32_t count;  ///< parts, at least 1
+    uint32_t tokens;  ///< tokens; tokens * heads < 2^32
+    uint32_t heads;  ///< heads
+    uint32_t dv;  ///< numbers of a row, at least 1
+    uint32_t out_f32;  ///< 1: out is float; 0: of the type of the parts
+};
+static_assert(sizeof(MergeParams) == 120, "size of MergeParams");
+static_assert(alignof(MergeParams) == 8, "alignment of MergeParams");
+HALFBYTE_AT(MergeParams, parts, 0); HALFBYTE_AT(MergeParams, lse, 8); HALFBYTE_AT(MergeParams, out, 16);
+HALFBYTE_AT(MergeParams, lse_out, 24); HALFBYTE_AT(MergeParams, part_stride, 32);
+HALFBYTE_AT(MergeParams, part_token, 40); HALFBYTE_AT(MergeParams, part_head, 48);
+HALFBYTE_AT(MergeParams, lse_part, 56); HALFBYTE_AT(MergeParams, lse_head, 64); HALFBYTE_AT(MergeParams, out_token, 72);
+HALFBYTE_AT(MergeParams, out_head, 80); HALFBYTE_AT(MergeParams, lse_out_head, 88); HALFBYTE_AT(MergeParams, count, 96);
+HALFBYTE_AT(MergeParams, tokens, 100); HALFBYTE_AT(MergeParams, heads, 104); HALFBYTE_AT(MergeParams, dv, 108);
+HALFBYTE_AT(MergeParams, out_f32, 112);
+
 struct GemmS8WgmmaParams {
     TensorMapBytes a_map;  ///< a as [M, K] int8, box TILE_M x TILE_K, 128-byte swizzle
     TensorMapBytes b_map;  ///< b as [N, K] int8, box TILE_N x TILE_K, 128-byte swizzle

@@ -3,115 +3,24 @@
 use std::time::Duration;
 
 use half::{bf16, f16};
-use halfbyte::device::{Device, Status, Stream};
+use halfbyte::device::Status;
 use halfbyte::format::int8::Int8Matrix;
 use halfbyte::format::{DType, F8E4M3, F8E5M2, Float};
 use halfbyte::op::{
     GemmS8, GemmS8Args, InputElement, Linear, LinearArgs, OutputElement, QuantizeRows, QuantizeRowsArgs, SharedBy,
 };
 use halfbyte::plan::gemm_s8::{self, GemmS8Plan, GemmS8Problem, Output};
-use halfbyte::reference::{
-    Comparison, Expected, LinearProblem, Mismatch, exact, oracles, product, relative_rms, sample::Sample,
-};
+use halfbyte::reference::{Comparison, Expected, LinearProblem, exact, oracles, product, relative_rms, sample::Sample};
 use halfbyte::{Error, Result};
 
 use crate::float;
 use crate::groups;
 use crate::model::Matrix;
+use crate::operation::Operation;
 use crate::quantize;
-use crate::report::{CaseResult, Finding};
+use crate::ran::{About, Place, Ran, explain};
+use crate::report::CaseResult;
 use crate::shapes::Shape;
-
-/// A device to run on.
-pub struct Place {
-    /// As `--device` names it.
-    pub name: String,
-    /// The device.
-    pub device: Device,
-    /// Its stream.
-    pub stream: Stream,
-    /// Whether it is a checked emulator.
-    pub checked: bool,
-}
-
-/// The operations, in the order in which a linear layer uses them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
-    /// Rows of floats to codes and scales.
-    QuantizeRows,
-    /// The raw s32 product, by the plan that is chosen.
-    GemmS8,
-    /// The raw s32 product by every kernel that can run it, with K whole and with K in slices.
-    EveryKernel,
-    /// The whole layer.
-    Linear,
-    /// The product of 16-bit floats, scaled and added to, by the plan that is chosen.
-    Gemm,
-    /// The same by every kernel that can run it, in every direction of K.
-    GemmEveryKernel,
-    /// The product of e4m3 by e5m2, likewise by the plan that is chosen.
-    GemmFp8,
-    /// The same by every kernel.
-    GemmFp8EveryKernel,
-    /// The product of int8 by groups of K, by the plan that is chosen.
-    Groups,
-    /// The same by every kernel.
-    GroupsEveryKernel,
-    /// The product of e4m3 with weights scaled by blocks of 128 x 128, by the plan that is chosen.
-    Blocks,
-    /// The same by every kernel.
-    BlocksEveryKernel,
-    /// Floats to int8 codes by every scheme, and codes turned and added up.
-    Quantize,
-    /// Floats to e4m3 codes by every scheme.
-    QuantizeFp8,
-}
-
-impl Operation {
-    /// All of them.
-    pub const ALL: [Operation; 10] = [
-        Operation::QuantizeRows,
-        Operation::GemmS8,
-        Operation::EveryKernel,
-        Operation::Linear,
-        Operation::GemmEveryKernel,
-        Operation::GemmFp8EveryKernel,
-        Operation::GroupsEveryKernel,
-        Operation::BlocksEveryKernel,
-        Operation::Quantize,
-        Operation::QuantizeFp8,
-    ];
-    /// All but those that look for faults of a single kernel, for the larger shapes.
-    pub const CHOSEN: [Operation; 3] = [Operation::QuantizeRows, Operation::GemmS8, Operation::Linear];
-
-    /// The products with their scales, whatever they multiply, and what makes their operands.
-    pub const SCALED: [Operation; 6] = [
-        Operation::Gemm,
-        Operation::GemmFp8,
-        Operation::Groups,
-        Operation::Blocks,
-        Operation::Quantize,
-        Operation::QuantizeFp8,
-    ];
-    /// Those of them that the deepest layers run.
-    pub const DEEP: [Operation; 4] = [Operation::Gemm, Operation::GemmFp8, Operation::Groups, Operation::Blocks];
-
-    /// Whether a device of this compute capability (times ten) has it.
-    pub fn served(self, capability: u32) -> bool {
-        use Operation::{Blocks, BlocksEveryKernel, GemmFp8, GemmFp8EveryKernel, QuantizeFp8};
-        !matches!(self, GemmFp8 | GemmFp8EveryKernel | Blocks | BlocksEveryKernel | QuantizeFp8) || capability >= 89
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Operation::QuantizeRows => "quantize_rows",
-            Operation::Quantize | Operation::QuantizeFp8 => "quantize",
-            Operation::GemmS8 | Operation::EveryKernel => "gemm_s8",
-            Operation::Linear => "linear",
-            _ => "gemm",
-        }
-    }
-}
 
 /// Where weights come from.
 pub enum Weights {
@@ -136,14 +45,16 @@ pub struct Group {
 impl Group {
     /// What a case is called: what `--only` looks at, and the seed of its data.
     pub fn label(&self, operation: Operation, place: &Place) -> String {
-        format!(
-            "{} {} {} {} {}",
-            operation.name(),
-            self.format(operation),
-            self.sizes(operation),
-            self.data(),
-            place.name
-        )
+        self.about(operation).label(place)
+    }
+
+    fn about(&self, operation: Operation) -> About {
+        About {
+            op: operation.name(),
+            format: self.format(operation),
+            shape: self.sizes(operation),
+            data: self.data().to_string(),
+        }
     }
 
     fn format(&self, operation: Operation) -> String {
@@ -237,20 +148,6 @@ pub struct Prepared {
     unquantized: Option<Vec<f64>>,
 }
 
-/// How one run ended, beside its outputs.
-pub struct Ran {
-    /// Which kernels did it.
-    pub kernel: String,
-    /// How long the device took.
-    pub took: Duration,
-    /// Bit for bit, or integer for integer.
-    pub exact: Comparison,
-    /// Against each oracle's bound.
-    pub bounded: Vec<(&'static str, Comparison)>,
-    /// What quantizing lost of real weights.
-    pub quantization_error: Option<f64>,
-}
-
 impl Prepared {
     /// Runs one operation on one device and compares. An error of the run is a failed case.
     pub fn run(&self, operation: Operation, place: &Place) -> CaseResult {
@@ -279,43 +176,7 @@ impl Prepared {
             (_, DType::Bf16) => self.groups::<bf16>(operation, place),
             (_, _) => self.groups::<f32>(operation, place),
         };
-        let mut result = CaseResult {
-            op: operation.name(),
-            format: self.group.format(operation),
-            shape: self.group.sizes(operation),
-            data: self.group.data().to_string(),
-            device: place.name.clone(),
-            checked: place.checked,
-            kernel: String::new(),
-            references: "exact".into(),
-            worst: 0.0,
-            quantization_error: None,
-            seconds: 0.0,
-            failure: None,
-            findings: place.device.take_reports().iter().map(Finding::new).collect(),
-        };
-        match ran {
-            Err(error) => {
-                result.worst = f64::INFINITY;
-                result.failure = Some(error.to_string());
-            }
-            Ok(ran) => {
-                let exact = ("exact", ran.exact);
-                for (name, comparison) in std::iter::once(exact).chain(ran.bounded) {
-                    if name != "exact" {
-                        result.references += &format!("+{name}");
-                    }
-                    result.worst = result.worst.max(comparison.worst_ratio);
-                    if !comparison.passed() && result.failure.is_none() {
-                        result.failure = Some(explain(name, &comparison));
-                    }
-                }
-                result.kernel = ran.kernel;
-                result.seconds = ran.took.as_secs_f64();
-                result.quantization_error = ran.quantization_error;
-            }
-        }
-        result
+        self.group.about(operation).result(place, ran)
     }
 
     fn quantize_rows<T: InputElement + OutputElement>(&self, place: &Place) -> Result<Ran> {
@@ -461,12 +322,6 @@ impl Prepared {
         };
         Ok(Ran { kernel: kernel(plan.gemm()), took, exact, bounded, quantization_error })
     }
-}
-
-/// What a person reads of a comparison that failed.
-pub fn explain(name: &str, comparison: &Comparison) -> String {
-    let first = comparison.first_failure.as_ref().map(Mismatch::to_string).unwrap_or_default();
-    format!("{name}: {} of {} elements are wrong, the first at {first}", comparison.failures, comparison.elements)
 }
 
 fn kernel(plan: &GemmS8Plan) -> String {

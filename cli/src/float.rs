@@ -9,7 +9,7 @@ use halfbyte::reference::sample::{Sample, widened};
 use halfbyte::reference::{Accumulation, Comparison, FloatProblem, exact, oracles};
 use halfbyte::{Error, Result};
 
-use crate::case::{Place, Ran, explain};
+use crate::ran::{Place, Ran, explain};
 use crate::shapes::Shape;
 
 const ALPHA: f32 = -0.75;

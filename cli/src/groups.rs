@@ -10,7 +10,7 @@ use halfbyte::reference::sample::Sample;
 use halfbyte::reference::{Accumulation, Comparison, FloatProblem, exact, oracles};
 use halfbyte::{Error, Result};
 
-use crate::case::{Place, Ran, explain};
+use crate::ran::{Place, Ran, explain};
 use crate::shapes::Shape;
 
 /// An operand's element: int8, or a float of 8 bits.

@@ -9,7 +9,7 @@ use halfbyte::op::Probe;
 use halfbyte::{Error, Result};
 
 use crate::args::{ProbeArgs, Where};
-use crate::case::Place;
+use crate::ran::Place;
 use crate::report::say;
 use crate::verify::places;
 

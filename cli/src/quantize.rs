@@ -8,7 +8,7 @@ use halfbyte::plan::quantize::{Code, QuantizeProblem, Scheme};
 use halfbyte::reference::{self, Comparison, quantize, sample::Sample};
 use halfbyte::{Error, Result};
 
-use crate::case::{Place, Ran, explain};
+use crate::ran::{Place, Ran, explain};
 use crate::shapes::Shape;
 
 /// A scale and a zero point that are given.

@@ -9,8 +9,11 @@ use halfbyte::format::DType;
 use halfbyte::{Error, Result};
 
 use crate::args::{VerifyArgs, Where};
-use crate::case::{Group, Operation, Place, Weights};
+use crate::case::{Group, Weights};
+use crate::merge;
 use crate::model;
+use crate::operation::Operation;
+use crate::ran::Place;
 use crate::report::Report;
 use crate::shapes::{self, Shape};
 
@@ -55,7 +58,15 @@ pub fn run(args: &VerifyArgs) -> Result<bool> {
         .filter(|(_, cases)| !cases.is_empty())
         .collect();
 
-    let mut report = Report::new(planned.iter().map(|(_, cases)| cases.len()).sum(), args.json);
+    // Cases that share no numbers with others.
+    let asked = |label: &str| args.only.as_ref().is_none_or(|only| label.contains(only));
+    let mut alone = Vec::new();
+    for case in merge::cases() {
+        alone.extend(places.iter().filter(|place| asked(&case.about().label(place))).map(|place| (case, place)));
+    }
+
+    let count: usize = planned.iter().map(|(_, cases)| cases.len()).sum();
+    let mut report = Report::new(count + alone.len(), args.json);
     for note in notes {
         report.note(note);
     }
@@ -70,6 +81,10 @@ pub fn run(args: &VerifyArgs) -> Result<bool> {
             }
             Err(error) => report.broken(cases.len(), &format!("{label}: {error}")),
         }
+    }
+    for (case, place) in alone {
+        report.starting(&case.about().label(place));
+        report.add(&case.about().result(place, case.run(place)));
     }
     Ok(report.finish(start.elapsed()))
 }

@@ -32,6 +32,19 @@ fn verify_prints_a_line_a_case_and_the_counts() {
 }
 
 #[test]
+fn verify_merges_partial_results() {
+    let output = halfbyte(&["verify", "--json", "--device", "emulator:sm_80", "--only", "merge"]);
+    let lines = json_lines(&output);
+    let (_, cases) = lines.split_last().expect("a summary");
+    assert!(output.status.success() && cases.len() == 30, "{} cases", cases.len());
+    for case in cases {
+        assert_eq!((&case["op"], &case["references"]), (&"merge".into(), &"f64".into()), "{case:?}");
+        assert!(case["worst"].as_f64().is_some_and(|worst| worst <= 1.0), "{case:?}");
+    }
+    assert!(cases.iter().any(|case| case["worst"].as_f64().is_some_and(|worst| worst > 0.1)), "bounds are wishes");
+}
+
+#[test]
 fn verify_speaks_json_and_reaches_every_kernel() {
     let output = halfbyte(&["verify", "--json", "--device", "emulator:sm_90a", "--only", "M=130"]);
     assert!(output.status.success());
@@ -238,6 +251,8 @@ fn profile_is_a_table_that_fits_a_page() {
         &["gemm", "5x70x100", "--k-down", "--dtype", "bf16", "--out", "f32", "--kernel", "64x64"],
         &["gemm", "5x70x300", "--dtype", "s8", "--out", "s32", "--split-k", "2"],
         &["gemm", "5x70x300", "--dtype", "e5m2", "--k-group", "64", "--arch", "sm_89"],
+        &["merge", "3x5x2x40", "--dtype", "bf16"],
+        &["merge", "P=3", "T=5", "H=2", "D=64", "--out", "f32"],
     ] {
         let output = halfbyte(&[&["profile"], op].concat());
         assert!(output.status.success(), "{op:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -264,14 +279,14 @@ fn profile_says_what_its_json_holds() {
 
 #[test]
 fn profile_refuses_what_it_cannot_do() {
-    let cases: [(&[&str], &str); 24] = [
+    let cases: [(&[&str], &str); 28] = [
         (&["gemm", "4x4x64", "--dtype", "f32"], "--dtype f32"),
         (&["gemm", "4x4x64", "--out", "e4m3"], "--out e4m3"),
         (&["gemm", "4x4x64", "--dtype", "e4m3"], "8.9"),
         (&["gemm", "4x4x64", "--k-group", "64"], "f16 by groups of K"),
         (&["gemm", "4x4x64", "--kernel", "wgmma"], "gemm_f16_mma_64x64x32 with K whole"),
         (&["linear", "4x4x64", "--k-group", "64"], "--k-group"),
-        (&["attention", "1x2x3"], "quantize_rows, quantize, gemm_s8, gemm, linear"),
+        (&["attention", "1x2x3"], "quantize_rows, quantize, gemm_s8, gemm, linear, merge"),
         (&["quantize", "4x64", "--scheme", "columns"], "rows, zeros, groups64, groups128, given"),
         (&["quantize", "4x64", "--codes", "s4"], "s8, e4m3, e5m2"),
         (&["quantize", "4x64", "--codes", "e4m3"], "8.9"),
@@ -289,6 +304,10 @@ fn profile_refuses_what_it_cannot_do() {
         (&["gemm_s8", "4x4x64", "--device", "cuda"], "emulator"),
         (&["linear", "4x4x64", "--out", "s32"], "s32"),
         (&["quantize_rows", "4x64", "--split-k", "2"], "--split-k"),
+        (&["merge", "2x3x4"], "3 sizes, not 4"),
+        (&["merge", "2x3x4x8", "--dtype", "s8"], "--dtype s8"),
+        (&["merge", "2x3x4x8", "--out", "bf16"], "--out bf16"),
+        (&["merge", "2x3x4x8", "--split-k", "2"], "merge takes no --kernel or --split-k"),
     ];
     for (args, word) in cases {
         let output = halfbyte(&[&["profile"], args].concat());

@@ -8,6 +8,7 @@
 //! | [`TransposeBytes`] | 8-bit codes with K down their rows to codes with K along them |
 //! | [`ColumnSums`] | the sums that correct a product for zero points |
 //! | [`Gemm`] | dense products of int8, f16, bf16 and 8-bit floats, with scales, zero points, α, β, bias and batches; of 8 bits by groups of K too |
+//! | [`Merge`] | partial results of attention, of split sequences, shared prefixes or rings, joined to the whole |
 //! | [`GemmS8`] | the int8 product itself, exact in s32 or scaled to f32, f16 or bf16 |
 //!
 //! Every door has the same three handles. `plan` is pure and free of allocation; `launches` checks the
@@ -21,6 +22,7 @@ mod element;
 mod gemm;
 mod gemm_s8;
 mod linear;
+mod merge;
 mod mma;
 mod probe;
 mod quantize;
@@ -32,6 +34,7 @@ pub use element::{CodeElement, InputElement, OutputElement};
 pub use gemm::{Addend, Copies, Gemm, GemmArgs, GemmElement, GroupScales, Path, SharedBy, Strided, StridedMut};
 pub use gemm_s8::{GemmS8, GemmS8Args};
 pub use linear::{Linear, LinearArgs};
+pub use merge::{LseMut, Merge, MergeArgs, Merged, PartLse, Parts};
 pub use probe::{Golden, Probe, ProbeOutput, run_probes};
 pub use quantize::{Quantize, QuantizeArgs, Scaling};
 pub use quantize_rows::{QuantizeRows, QuantizeRowsArgs};

@@ -11,6 +11,7 @@ pub mod column_sums;
 pub mod gemm;
 pub mod gemm_s8;
 pub mod linear;
+pub mod merge;
 mod mma;
 pub mod probe;
 pub mod quantize;

@@ -4,7 +4,7 @@
 //!   products are exact, so a kernel must agree with these bit for bit; and with [`exact::gemm`], of floats whose sums are.
 //! - [`Oracle`]: an independent way to the same numbers, with a bound for every element. [`F64`] is plain loops;
 //!   `Candle` (feature `candle`) goes through candle's tensors.
-//! - [`attention`]: one head of attention by its definition, the algebra of partial results, and how far from both a kernel may be.
+//! - [`attention`]: one head by its definition, the algebra of partial results, and how far from both a kernel may be.
 //! - [`Comparison`]: a result held against either, element by element, never by an average.
 //! - [`quantize()`]: codes, scales and zero points, bit for bit.
 //! - [`sample`]: the repeatable data that tests and the program run on.

@@ -15,7 +15,7 @@ use halfbyte::op::{Linear, LinearArgs};
 
 use super::Bench;
 use super::gemm_s8::{Case, MMA, Out, WGMMA};
-use super::{bytes, quantize_rows, quantized};
+use super::{bytes, merge, quantize_rows, quantized};
 use super::{gemm_mma, mma_entries};
 
 /// How to write the file.
@@ -227,6 +227,22 @@ fn quantized_otherwise(all: &mut BTreeMap<String, Budget>) {
     }
 }
 
+/// Parts of attention, half of which hold nothing: rows of 16 bytes and rows that start anywhere.
+fn merged(bench: &Bench, all: &mut BTreeMap<String, Budget>) {
+    let of = |entry, dv| merge::Case { grid: 2, ..merge::Case::new(entry, 5, [13, 3, dv]) };
+    let cases = [
+        (of(Entry::MergeF16, 128), "in rows of 16 bytes"),
+        (merge::Case { pad: 3, ..of(Entry::MergeF16, 128) }, "3 elements apart"),
+        (merge::Case { by_head: true, ..of(Entry::MergeF32, 96) }, "by head"),
+        (merge::Case { wide: true, ..of(Entry::MergeBf16, 64) }, "to f32"),
+    ];
+    for (case, how) in cases {
+        let merge::Case { parts, tokens, heads, dv, .. } = case;
+        let name = format!("{} on sm_80: {parts} parts of [{tokens}, {heads}, {dv}] {how}", case.entry.row().symbol);
+        all.insert(name, Budget::of(&merge::check(bench, case, true).counters));
+    }
+}
+
 /// The layer as it is planned: a plan that takes another kernel shows too.
 fn planned(arch: Arch, all: &mut BTreeMap<String, Budget>) {
     let device = Device::emulator(arch);
@@ -275,6 +291,7 @@ fn measured() -> BTreeMap<String, Budget> {
     quantized::<f16>(on(Arch::Sm80), &mut all);
     quantized::<bf16>(on(Arch::Sm80), &mut all);
     quantized_otherwise(&mut all);
+    merged(on(Arch::Sm80), &mut all);
     planned(Arch::Sm80, &mut all);
     planned(Arch::Sm90a, &mut all);
     all
@@ -283,7 +300,7 @@ fn measured() -> BTreeMap<String, Budget> {
 #[test]
 fn every_kernel_keeps_its_budget() {
     let now = measured();
-    assert_eq!(now.len(), 4 * 3 + (1 + 3 + 6 + 2 * 3) * 2 + 1 + 3 * 3 + 8 * 2 + 4 + 2 * 4);
+    assert_eq!(now.len(), 4 * 3 + (1 + 3 + 6 + 2 * 3) * 2 + 1 + 3 * 3 + 8 * 2 + 4 + 4 + 2 * 4);
     if std::env::var_os("HALFBYTE_UPDATE_BUDGETS").is_some() {
         fs::write(file(), render(&now)).unwrap();
     }

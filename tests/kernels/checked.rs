@@ -7,7 +7,7 @@ use halfbyte::manifest::{Entry, ROWS};
 
 use super::Bench;
 use super::gemm_s8::{Case, MMA, Out, WGMMA};
-use super::{bytes, quantize_columns, quantize_groups, quantize_rows, quantized};
+use super::{bytes, merge, quantize_columns, quantize_groups, quantize_rows, quantized};
 
 const ORDERS: [AsyncOrder; 3] = [AsyncOrder::Late, AsyncOrder::Early, AsyncOrder::Random(11)];
 
@@ -124,6 +124,12 @@ fn every_product_by_mma_is_clean() {
 }
 
 #[test]
+fn merging_is_clean() {
+    let bench = bench(Arch::Sm80, AsyncOrder::Late);
+    assert_eq!(merge::ENTRIES.map(|entry| merge::shapes(&bench, entry)), [90; 3]);
+}
+
+#[test]
 fn zero_points_are_clean() {
     use super::gemm_mma::{Case, Scale};
     let bench = bench(Arch::Sm80, AsyncOrder::Late);
@@ -141,6 +147,7 @@ fn every_entry_has_its_checked_run() {
     entries.extend(quantize_rows::others());
     entries.extend(["quantize_groups", "quantize_columns"].iter().flat_map(|source| quantized::entries(source, "")));
     entries.extend([Entry::TransposeBytesB8, Entry::ColumnSumsS8]);
+    entries.extend(merge::ENTRIES);
     for row in ROWS {
         assert!(row.source.starts_with("probe/") || entries.contains(&row.entry), "{} has none", row.symbol);
     }

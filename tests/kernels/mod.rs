@@ -8,6 +8,7 @@ mod gemm_float;
 mod gemm_groups;
 mod gemm_mma;
 mod gemm_s8;
+mod merge;
 mod mma_edges;
 mod mma_entries;
 mod mma_traffic;

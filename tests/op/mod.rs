@@ -9,6 +9,7 @@ mod gemm_groups;
 mod gemm_refusals;
 mod gemm_s8;
 mod linear;
+mod merge;
 mod quantize;
 mod quantize_refusals;
 mod quantize_rows;

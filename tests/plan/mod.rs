@@ -4,6 +4,7 @@ mod bytes;
 mod gemm;
 mod gemm_s8;
 mod linear;
+mod merge;
 mod quantize;
 mod quantize_rows;
 mod tuning;

@@ -3,6 +3,7 @@
 
 mod gemm;
 mod gpu;
+mod merge;
 mod problem;
 mod quantize;
 mod table;

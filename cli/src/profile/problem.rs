@@ -82,6 +82,17 @@ pub const OPERATIONS: &[Operation] = &[
             _ => Err(p.no_such_type("--dtype", p.input)),
         },
     },
+    Operation {
+        name: "merge",
+        dims: &["P", "T", "H", "D"],
+        bytes: |p| {
+            let [parts, tokens, heads, dim] = ["P", "T", "H", "D"].map(|dim| p.size(dim) as u128);
+            let rows = tokens.saturating_mul(heads);
+            let row = |size: u128| dim * size + 4;
+            rows.saturating_mul(parts.saturating_mul(row(p.input.size())) + row(p.out.size()))
+        },
+        run: Problem::merge,
+    },
 ];
 
 /// What one kernel cannot do without.
@@ -144,7 +155,6 @@ impl Problem {
             Err(text) => return bad(format!("{}: {text}", operation.name)),
         };
         let (kernel, split_k) = (args.kernel.clone(), args.split_k);
-        let out = args.out.unwrap_or(ProfileType::F16);
         if (args.scheme.is_some() || args.codes.is_some()) && operation.name != "quantize" {
             return bad(format!("{} takes no --scheme or --codes", operation.name));
         }
@@ -157,11 +167,14 @@ impl Problem {
         let (scheme, codes) = (args.scheme.as_deref().unwrap_or("groups128"), args.codes.as_deref().unwrap_or("s8"));
         let quantizes = (quantize::code(codes)?, quantize::scheme(scheme)?, args.k_down);
         let input = args.dtype.unwrap_or(ProfileType::F16);
+        let merges = operation.name == "merge";
+        let out = args.out.unwrap_or(if merges { input } else { ProfileType::F16 });
         let (b_down, k_group) = (args.k_down, args.k_group);
         let problem = Problem { operation, sizes, input, out, quantizes, b_down, k_group, kernel, split_k };
         let has_product = operation.dims.contains(&"N");
-        if !has_product && (problem.kernel.is_some() || split_k.is_some() || args.out.is_some()) {
-            return bad(format!("{} takes no --out, --kernel or --split-k", operation.name));
+        if !has_product && (problem.kernel.is_some() || split_k.is_some() || (args.out.is_some() && !merges)) {
+            let out = if merges { "" } else { "--out, " };
+            return bad(format!("{} takes no {out}--kernel or --split-k", operation.name));
         }
         if operation.name == "gemm_s8" && args.dtype.is_some() {
             return bad("gemm_s8 takes int8 and no --dtype; --out is the type that it writes".into());
@@ -204,6 +217,7 @@ impl Problem {
             "quantize_rows" => format!("{} -> s8", self.input),
             "quantize" => format!("{} -> {}, {}", self.input, self.quantizes.0, self.quantizes.1),
             "gemm_s8" => format!("s8 x s8 -> {}", self.out),
+            "merge" => format!("{} -> {}", self.input, self.out),
             "gemm" => {
                 let down = if self.b_down { " with K down its rows" } else { "" };
                 let groups = self.k_group.map(|group| format!(", K in groups of {group}")).unwrap_or_default();

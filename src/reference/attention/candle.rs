@@ -5,8 +5,8 @@ use candle_core::{DType, Device, Result as Candle, Tensor};
 use super::{Attended, HeadProblem};
 use crate::{Error, Result};
 
-/// Attention with scores and a softmax in f32, as candle's tensors do it; whatever the mask says becomes an additive bias of
-/// −∞. So values of keys that are not seen take part with a weight of 0 and must be finite here.
+/// Attention with scores and a softmax in f32, as candle's tensors do it; whatever the mask says becomes an additive
+/// bias of −∞. So values of keys that are not seen take part with a weight of 0 and must be finite here.
 ///
 /// # Errors
 /// As [`HeadProblem::check`]; [`Error::Unsupported`] when candle cannot do it.

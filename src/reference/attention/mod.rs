@@ -1,4 +1,5 @@
-//! Attention of one sequence and head: its definition in f64, other ways to the same numbers, and how far a kernel may be.
+//! Attention of one sequence and head: its definition in f64, other ways to the same numbers, and how far a kernel may
+//! be.
 //!
 //! - [`State`]: the algebra of partial results, (max, sum, output) with a neutral element and a merge.
 //! - [`HeadProblem`]: what is asked; [`exact`] answers it by the definition, and `candle` (feature `candle`) through tensors
@@ -124,8 +125,8 @@ impl<'a> HeadProblem<'a> {
     /// Everything fits together.
     ///
     /// # Errors
-    /// [`Error::Shape`] for an array that is not as long as the shape says; [`Error::Value`] for a scale, cap, slope or sink
-    /// that is no such thing.
+    /// [`Error::Shape`] for an array that is not as long as the shape says; [`Error::Value`] for a scale, cap, slope or
+    /// sink that is no such thing.
     pub fn check(&self) -> Result<()> {
         let (sq, sk, d, dv) = self.shape;
         let matrices = [("queries", self.q, sq, d), ("keys", self.k, sk, d), ("values", self.v, sk, dv)];

@@ -6,8 +6,9 @@ use crate::reference::bound::{Magnitudes, Rounding, U_F32, float_product};
 use crate::reference::exact::{output, round_to};
 use crate::{Error, Result};
 
-/// Attention as a plain 16-bit program does it: the scale is put on the keys first, and every intermediate is rounded to
-/// `dtype`: keys, scores, what the soft cap, slope and bias make of them, probabilities, and the output. Sums are exact.
+/// Attention as a plain 16-bit program does it: the scale is put on the keys first, and every intermediate is rounded
+/// to `dtype`: keys, scores, what the soft cap, slope and bias make of them, probabilities, and the output. Sums are
+/// exact.
 ///
 /// # Errors
 /// As [`HeadProblem::check`]; [`Error::Unsupported`] when `dtype` is not f32, f16 or bf16.
@@ -51,13 +52,13 @@ pub fn twin(problem: &HeadProblem<'_>, dtype: DType) -> Result<Attended> {
     Ok(twin)
 }
 
-/// How far from `exact` an output of `dtype` may be, by the rule of the two references (FlashAttention, tests/test_flash_attn.py):
-/// `r · max|twin − exact| + 2 · max|(exact + 0.3 − 0.3) − exact|`, the latter rounded to `dtype` at every step. r is 2, and 3
-/// with a soft cap. Both are what all heads of a case gave, one after the other.
+/// How far from `exact` an output of `dtype` may be, by the rule of the two references (FlashAttention,
+/// tests/test_flash_attn.py): `r · max|twin − exact| + 2 · max|(exact + 0.3 − 0.3) − exact|`, the latter rounded to
+/// `dtype` at every step. r is 2, and 3 with a soft cap. Both are what all heads of a case gave, one after the other.
 ///
 /// # Errors
-/// [`Error::Shape`] when the lengths differ; [`Error::Value`] for a number that is not finite, which would allow anything;
-/// [`Error::Unsupported`] when `dtype` is not f32, f16 or bf16.
+/// [`Error::Shape`] when the lengths differ; [`Error::Value`] for a number that is not finite, which would allow
+/// anything; [`Error::Unsupported`] when `dtype` is not f32, f16 or bf16.
 pub fn tolerance(exact: &[f64], twin: &[f64], dtype: DType, softcap: bool) -> Result<f64> {
     same_length(twin.len(), exact.len())?;
     Rounding::of(dtype)?;
@@ -77,12 +78,12 @@ pub fn tolerance(exact: &[f64], twin: &[f64], dtype: DType, softcap: bool) -> Re
 
 /// How far from `exact.lse` each row's log-sum-exp may be, `[sq]`.
 ///
-/// `10⁻⁵ · max(1, |lse|)` covers the exponentials (`ex2.approx`: 2⁻²² of each), their sum and the logarithm. The scores come
-/// on top: a log-sum-exp moves by no more than the score that moves most. With N = |qᵢ| · max |kⱼ| over the keys that row i
-/// sees, which no `Σ|q·k|` exceeds, and u = 2⁻²⁴, a score's sum over d is off by `2·u·√d·N` in whatever order
-/// ([`float_product`]), and scaling, the base of the exponential and each further step round it by 4·u of it in all. A soft
-/// cap may go through `tanh.approx.f32`, whose relative error is 2⁻¹¹ (PTX ISA, tanh): 2⁻¹¹ of the capped score, at most
-/// `min(scale · N, cap)`.
+/// `10⁻⁵ · max(1, |lse|)` covers the exponentials (`ex2.approx`: 2⁻²² of each), their sum and the logarithm. The scores
+/// come on top: a log-sum-exp moves by no more than the score that moves most. With N = |qᵢ| · max |kⱼ| over the keys
+/// that row i sees, which no `Σ|q·k|` exceeds, and u = 2⁻²⁴, a score's sum over d is off by `2·u·√d·N` in whatever
+/// order ([`float_product`]), and scaling, the base of the exponential and each further step round it by 4·u of it in
+/// all. A soft cap may go through `tanh.approx.f32`, whose relative error is 2⁻¹¹ (PTX ISA, tanh): 2⁻¹¹ of the capped
+/// score, at most `min(scale · N, cap)`.
 ///
 /// # Errors
 /// As [`HeadProblem::check`]; [`Error::Shape`] when `exact` is not of this problem.
@@ -121,8 +122,8 @@ pub struct Accuracy {
     pub rmse: f64,
 }
 
-/// `approx` held against `exact` as a whole: a report, no test, for averages hide what a single element tells. Of two arrays
-/// that are all zero or empty the cosine is 1 and the errors are 0.
+/// `approx` held against `exact` as a whole: a report, no test, for averages hide what a single element tells. Of two
+/// arrays that are all zero or empty the cosine is 1 and the errors are 0.
 ///
 /// # Errors
 /// [`Error::Shape`] when the lengths differ.

@@ -1,10 +1,10 @@
 //! The algebra of partial attention.
 
-/// What is known of a row of attention after some of its keys: with scores sⱼ and values vⱼ, `max` is their greatest score,
-/// `sum` is `Σ exp(sⱼ - max)` and `output` is `Σ exp(sⱼ - max) vⱼ`.
+/// What is known of a row of attention after some of its keys: with scores sⱼ and values vⱼ, `max` is their greatest
+/// score, `sum` is `Σ exp(sⱼ - max)` and `output` is `Σ exp(sⱼ - max) vⱼ`.
 ///
-/// [`merge`](Self::merge) joins what is known of two sets of keys. It is associative and commutative up to rounding, and
-/// [`neutral`](Self::neutral) changes nothing, so keys may be taken in any order and in any parts.
+/// [`merge`](Self::merge) joins what is known of two sets of keys. It is associative and commutative up to rounding,
+/// and [`neutral`](Self::neutral) changes nothing, so keys may be taken in any order and in any parts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
     /// The greatest score; −∞ of no key.
@@ -31,7 +31,8 @@ impl State {
         State::of(score, &vec![0.0; dv])
     }
 
-    /// Of keys of which only what [`finish`](Self::finish) gave is known. With an `lse` of −∞ the output is not looked at.
+    /// Of keys of which only what [`finish`](Self::finish) gave is known. With an `lse` of −∞ the output is not looked
+    /// at.
     pub fn finished(out: &[f64], lse: f64) -> State {
         match lse == f64::NEG_INFINITY {
             true => State::neutral(out.len()),
