@@ -3,6 +3,8 @@
 //! A row says everything about one entry: where it comes from, the constants it is made with, the machines
 //! it is compiled for, and what a launch must look like. Rows of one `source` and target share one PTX module.
 
+#[path = "manifest/attention_quantize.rs"]
+mod attention_quantize;
 #[path = "manifest/gemm.rs"]
 mod gemm;
 #[path = "manifest/merge.rs"]
@@ -52,6 +54,13 @@ pub enum Entry {
     MergeF32,
     MergeF16,
     MergeBf16,
+    KeyMeanFinish,
+    KeyMeanF16,
+    KeyMeanBf16,
+    QuantizeHeadsF16,
+    QuantizeHeadsBf16,
+    QuantizeValuesF16,
+    QuantizeValuesBf16,
     GemmS8Mma128x128x64,
     GemmS8Mma64x64x64,
     GemmS8Mma16x64x128,
@@ -262,6 +271,15 @@ pub const COLUMN_SUMS: Params = quantize::COLUMN_SUMS;
 /// Parameters of `merge`.
 pub const MERGE: Params = merge::MERGE;
 
+/// Parameters of `key_mean` and `key_mean_finish`.
+pub const KEY_MEAN: Params = attention_quantize::KEY_MEAN;
+
+/// Parameters of `quantize_heads`.
+pub const QUANTIZE_HEADS: Params = attention_quantize::QUANTIZE_HEADS;
+
+/// Parameters of `quantize_values`.
+pub const QUANTIZE_VALUES: Params = attention_quantize::QUANTIZE_VALUES;
+
 /// Parameters of every product by `mma.sync`.
 pub const GEMM_MMA: Params = gemm::GEMM_MMA;
 
@@ -287,8 +305,16 @@ pub const GEMM_S8_WGMMA: Params = Params {
 pub const ROWS: &[Row] = &joined();
 
 /// The kernels that compute something, then the probes.
-const PARTS: &[&[Row]] =
-    &[&quantize::ROWS, &quantize::BYTES, &merge::ROWS, KERNELS, &gemm::ROWS, &gemm::GROUPS, &probe::ROWS];
+const PARTS: &[&[Row]] = &[
+    &quantize::ROWS,
+    &quantize::BYTES,
+    &merge::ROWS,
+    &attention_quantize::ROWS,
+    KERNELS,
+    &gemm::ROWS,
+    &gemm::GROUPS,
+    &probe::ROWS,
+];
 const COUNT: usize = {
     let (mut part, mut count) = (0, 0);
     while part < PARTS.len() {

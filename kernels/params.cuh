@@ -144,6 +144,122 @@ HALFBYTE_AT(MergeParams, out_head, 80); HALFBYTE_AT(MergeParams, lse_out_head, 8
 HALFBYTE_AT(MergeParams, tokens, 100); HALFBYTE_AT(MergeParams, heads, 104); HALFBYTE_AT(MergeParams, dv, 108);
 HALFBYTE_AT(MergeParams, out_f32, 112);
 
+struct KeyMeanParams {
+    const void* k;  ///< rows of dim numbers, or null
+    const void* v;  ///< rows of value_dim numbers, or null
+    void* partials;  ///< a word for each slice, head and channel, those of k first; null with one slice
+    void* mean;  ///< [batch, heads, dim] float out, or null without k
+    void* scales;  ///< [batch, heads, value_dim] float out, or null without v
+    const void* cu_seqlens;  ///< [batch + 1] uint32: where packed sequences begin and end; or null
+    const void* lens;  ///< [batch] uint32: tokens of each sequence, at most keys; or null
+    void* status;  ///< status word, or null
+    int64_t k_batch;  ///< elements of k from a sequence to the next
+    int64_t k_token;  ///< from a token to the next
+    int64_t k_head;  ///< from a head to the next
+    int64_t v_batch;  ///< the same of v
+    int64_t v_token;  ///< the same of v
+    int64_t v_head;  ///< the same of v
+    uint32_t batch;  ///< sequences
+    uint32_t heads;  ///< heads of k and v
+    uint32_t keys;  ///< most tokens of a sequence
+    uint32_t total;  ///< packed: tokens of all; else not used
+    uint32_t dim;  ///< channels of k, a multiple of 8 up to 256
+    uint32_t value_dim;  ///< channels of v, a multiple of 8 up to 256
+    uint32_t slices;  ///< parts in which a sequence is walked
+    uint32_t slice;  ///< tokens of a part
+};
+static_assert(sizeof(KeyMeanParams) == 144, "size of KeyMeanParams");
+static_assert(alignof(KeyMeanParams) == 8, "alignment of KeyMeanParams");
+HALFBYTE_AT(KeyMeanParams, k, 0); HALFBYTE_AT(KeyMeanParams, v, 8); HALFBYTE_AT(KeyMeanParams, partials, 16);
+HALFBYTE_AT(KeyMeanParams, mean, 24); HALFBYTE_AT(KeyMeanParams, scales, 32);
+HALFBYTE_AT(KeyMeanParams, cu_seqlens, 40); HALFBYTE_AT(KeyMeanParams, lens, 48);
+HALFBYTE_AT(KeyMeanParams, status, 56); HALFBYTE_AT(KeyMeanParams, k_batch, 64);
+HALFBYTE_AT(KeyMeanParams, k_token, 72); HALFBYTE_AT(KeyMeanParams, k_head, 80);
+HALFBYTE_AT(KeyMeanParams, v_batch, 88); HALFBYTE_AT(KeyMeanParams, v_token, 96);
+HALFBYTE_AT(KeyMeanParams, v_head, 104); HALFBYTE_AT(KeyMeanParams, batch, 112); HALFBYTE_AT(KeyMeanParams, heads, 116);
+HALFBYTE_AT(KeyMeanParams, keys, 120); HALFBYTE_AT(KeyMeanParams, total, 124); HALFBYTE_AT(KeyMeanParams, dim, 128);
+HALFBYTE_AT(KeyMeanParams, value_dim, 132); HALFBYTE_AT(KeyMeanParams, slices, 136);
+HALFBYTE_AT(KeyMeanParams, slice, 140);
+
+struct QuantizeHeadsParams {
+    const void* q;  ///< rows of dim numbers; not used where q_tiles is 0
+    const void* k;  ///< rows of dim numbers; not used where k_tiles is 0
+    const void* mean;  ///< [batch, kv_heads, dim] float, or null
+    void* q_codes;  ///< [batch, queries, heads, width] or packed [q_total, heads, width] int8 out
+    void* k_codes;  ///< [batch, keys, kv_heads, width] or packed [k_total, kv_heads, width] int8 out
+    void* q_scales;  ///< [batch, heads, q_pitch] or packed [heads, q_pitch] float out
+    void* k_scales;  ///< [batch, kv_heads, k_pitch] or packed [kv_heads, k_pitch] float out
+    void* shift;  ///< as q_scales: q times the mean; or null
+    const void* q_cu;  ///< [batch + 1] uint32: where packed queries begin and end; or null
+    const void* k_cu;  ///< [batch + 1] uint32: where packed keys begin and end; or null
+    const void* k_lens;  ///< [batch] uint32: keys of each sequence, at most keys; or null
+    void* status;  ///< status word, or null
+    int64_t q_batch;  ///< elements of q from a sequence to the next
+    int64_t q_token;  ///< from a token to the next
+    int64_t q_head;  ///< from a head to the next
+    int64_t k_batch;  ///< the same of k
+    int64_t k_token;  ///< the same of k
+    int64_t k_head;  ///< the same of k
+    uint32_t batch;  ///< sequences
+    uint32_t heads;  ///< heads of q
+    uint32_t kv_heads;  ///< heads of k, a divisor of heads
+    uint32_t queries;  ///< most queries of a sequence
+    uint32_t keys;  ///< most keys of a sequence
+    uint32_t q_total;  ///< packed: queries of all; else not used
+    uint32_t k_total;  ///< packed: keys of all; else not used
+    uint32_t q_pitch;  ///< positions of queries in a row of scales
+    uint32_t k_pitch;  ///< positions of keys in a row of scales
+    uint32_t dim;  ///< channels, a multiple of 8 up to 256
+    uint32_t width;  ///< bytes of a row of codes: a multiple of 32, at least dim
+    uint32_t lanes;  ///< that share a row: the power of two from width / 8 on
+    uint32_t q_tiles;  ///< blocks for the queries of a head: of 32
+    uint32_t k_tiles;  ///< blocks for the keys of a head: of 32
+};
+static_assert(sizeof(QuantizeHeadsParams) == 200, "size of QuantizeHeadsParams");
+static_assert(alignof(QuantizeHeadsParams) == 8, "alignment of QuantizeHeadsParams");
+HALFBYTE_AT(QuantizeHeadsParams, q, 0); HALFBYTE_AT(QuantizeHeadsParams, k, 8);
+HALFBYTE_AT(QuantizeHeadsParams, mean, 16); HALFBYTE_AT(QuantizeHeadsParams, q_codes, 24);
+HALFBYTE_AT(QuantizeHeadsParams, k_codes, 32); HALFBYTE_AT(QuantizeHeadsParams, q_scales, 40);
+HALFBYTE_AT(QuantizeHeadsParams, k_scales, 48); HALFBYTE_AT(QuantizeHeadsParams, shift, 56);
+HALFBYTE_AT(QuantizeHeadsParams, q_cu, 64); HALFBYTE_AT(QuantizeHeadsParams, k_cu, 72);
+HALFBYTE_AT(QuantizeHeadsParams, k_lens, 80); HALFBYTE_AT(QuantizeHeadsParams, status, 88);
+HALFBYTE_AT(QuantizeHeadsParams, q_batch, 96); HALFBYTE_AT(QuantizeHeadsParams, q_token, 104);
+HALFBYTE_AT(QuantizeHeadsParams, q_head, 112); HALFBYTE_AT(QuantizeHeadsParams, k_batch, 120);
+HALFBYTE_AT(QuantizeHeadsParams, k_token, 128); HALFBYTE_AT(QuantizeHeadsParams, k_head, 136);
+HALFBYTE_AT(QuantizeHeadsParams, batch, 144); HALFBYTE_AT(QuantizeHeadsParams, heads, 148);
+HALFBYTE_AT(QuantizeHeadsParams, kv_heads, 152); HALFBYTE_AT(QuantizeHeadsParams, queries, 156);
+HALFBYTE_AT(QuantizeHeadsParams, keys, 160); HALFBYTE_AT(QuantizeHeadsParams, q_total, 164);
+HALFBYTE_AT(QuantizeHeadsParams, k_total, 168); HALFBYTE_AT(QuantizeHeadsParams, q_pitch, 172);
+HALFBYTE_AT(QuantizeHeadsParams, k_pitch, 176); HALFBYTE_AT(QuantizeHeadsParams, dim, 180);
+HALFBYTE_AT(QuantizeHeadsParams, width, 184); HALFBYTE_AT(QuantizeHeadsParams, lanes, 188);
+HALFBYTE_AT(QuantizeHeadsParams, q_tiles, 192); HALFBYTE_AT(QuantizeHeadsParams, k_tiles, 196);
+
+struct QuantizeValuesParams {
+    const void* v;  ///< rows of dim numbers
+    const void* scales;  ///< [batch, heads, dim] float
+    void* codes;  ///< [batch, heads, dim, pitch] or packed [heads, dim, pitch] e4m3 out
+    const void* cu_seqlens;  ///< [batch + 1] uint32: where packed sequences begin and end; or null
+    const void* lens;  ///< [batch] uint32: tokens of each sequence, at most keys; or null
+    int64_t v_batch;  ///< elements of v from a sequence to the next
+    int64_t v_token;  ///< from a token to the next
+    int64_t v_head;  ///< from a head to the next
+    uint32_t batch;  ///< sequences
+    uint32_t heads;  ///< heads of v
+    uint32_t keys;  ///< most tokens of a sequence
+    uint32_t total;  ///< packed: tokens of all; else not used
+    uint32_t dim;  ///< channels
+    uint32_t pitch;  ///< positions of keys in a row of codes, a multiple of 64
+};
+static_assert(sizeof(QuantizeValuesParams) == 88, "size of QuantizeValuesParams");
+static_assert(alignof(QuantizeValuesParams) == 8, "alignment of QuantizeValuesParams");
+HALFBYTE_AT(QuantizeValuesParams, v, 0); HALFBYTE_AT(QuantizeValuesParams, scales, 8);
+HALFBYTE_AT(QuantizeValuesParams, codes, 16); HALFBYTE_AT(QuantizeValuesParams, cu_seqlens, 24);
+HALFBYTE_AT(QuantizeValuesParams, lens, 32); HALFBYTE_AT(QuantizeValuesParams, v_batch, 40);
+HALFBYTE_AT(QuantizeValuesParams, v_token, 48); HALFBYTE_AT(QuantizeValuesParams, v_head, 56);
+HALFBYTE_AT(QuantizeValuesParams, batch, 64); HALFBYTE_AT(QuantizeValuesParams, heads, 68);
+HALFBYTE_AT(QuantizeValuesParams, keys, 72); HALFBYTE_AT(QuantizeValuesParams, total, 76);
+HALFBYTE_AT(QuantizeValuesParams, dim, 80); HALFBYTE_AT(QuantizeValuesParams, pitch, 84);
+
 struct GemmS8WgmmaParams {
     TensorMapBytes a_map;  ///< a as [M, K] int8, box TILE_M x TILE_K, 128-byte swizzle
     TensorMapBytes b_map;  ///< b as [N, K] int8, box TILE_N x TILE_K, 128-byte swizzle

@@ -7,11 +7,13 @@
 //! - [`attention`]: one head by its definition, the algebra of partial results, and how far from both a kernel may be.
 //! - [`Comparison`]: a result held against either, element by element, never by an average.
 //! - [`quantize()`]: codes, scales and zero points, bit for bit.
+//! - [`attention_quantize`]: the 8-bit operands of attention, the same.
 //! - [`sample`]: the repeatable data that tests and the program run on.
 //!
 //! The error of *quantizing* is no kernel's error and is told apart: [`relative_rms`] against the unquantized [`product`].
 
 pub mod attention;
+pub mod attention_quantize;
 pub mod bound;
 #[cfg(feature = "candle")]
 mod candle;

@@ -5,6 +5,12 @@ use std::collections::BTreeSet;
 
 const RUST_LINES: usize = 500;
 const DEVICE_LINES: usize = 400;
+/// Kernels that one operation launches together, and its stem.
+const TOGETHER: [(&str, &str); 3] = [
+    ("key_mean", "attention_quantize"),
+    ("quantize_heads", "attention_quantize"),
+    ("quantize_values", "attention_quantize"),
+];
 
 #[test]
 fn files_are_short() {
@@ -13,6 +19,10 @@ fn files_are_short() {
     let mut seen = 0;
     for (ending, most) in [(".rs", RUST_LINES), (".cuh", DEVICE_LINES)] {
         for path in folders.iter().flat_map(|folder| files(&root().join(folder), ending)) {
+            // Written from the manifest, of every parameter block there is.
+            if path.ends_with("kernels/params.cuh") {
+                continue;
+            }
             let lines = read(&path).lines().count();
             if lines > most {
                 long.push(format!("{}: {lines} lines, at most {most}", path.display()));
@@ -70,6 +80,8 @@ fn one_stem_for_one_thing() {
             .map(|first| first.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned())
             .collect();
         for stem in &stems {
+            let together = TOGETHER.iter().find(|(kernel, _)| kernel == stem).map_or(*stem, |(_, operation)| operation);
+            let stem = &together;
             let served = names.iter().any(|name| stem == name || stem.starts_with(&format!("{name}_")));
             assert!(served, "src/{room}/ has no file for {stem}: {names:?}");
         }

@@ -15,7 +15,7 @@ use halfbyte::op::{Linear, LinearArgs};
 
 use super::Bench;
 use super::gemm_s8::{Case, MMA, Out, WGMMA};
-use super::{bytes, merge, quantize_rows, quantized};
+use super::{attention_quantize, bytes, merge, quantize_rows, quantized, sequences};
 use super::{gemm_mma, mma_entries};
 
 /// How to write the file.
@@ -243,6 +243,24 @@ fn merged(bench: &Bench, all: &mut BTreeMap<String, Budget>) {
     }
 }
 
+/// The quantizers of attention: rows of 16 bytes, and an odd number of elements apart.
+fn for_attention(all: &mut BTreeMap<String, Budget>) {
+    let bench = Bench::new(Arch::Sm89);
+    let number = |b: usize, j: usize, h: usize, c: usize| ((b * 31 + j * 17 + h * 5 + c * 7) % 255) as f32 - 127.0;
+    for (pad, rows) in [(0, "side by side"), (3, "3 elements apart")] {
+        let case = sequences::Case { pad, slices: 2, ..sequences::Case::new(&[[96, 256]], (4, 2), 128) };
+        let mut add = |name: &str, counters: &Counters| {
+            let name = format!("{name} on sm_89: 96 queries x 4, 256 keys x 2, 128 channels, rows {rows}");
+            all.insert(name, Budget::of(counters));
+        };
+        let mean = attention_quantize::integers(&bench, &case, true);
+        add("key_mean_f16", &mean[0]);
+        add("key_mean_finish", &mean[1]);
+        add("quantize_heads_f16", &attention_quantize::heads(&bench, &case, true, &number, &number, true));
+        add("quantize_values_f16", &attention_quantize::values(&bench, &case, &[0.25; 256], &number, true));
+    }
+}
+
 /// The layer as it is planned: a plan that takes another kernel shows too.
 fn planned(arch: Arch, all: &mut BTreeMap<String, Budget>) {
     let device = Device::emulator(arch);
@@ -292,6 +310,7 @@ fn measured() -> BTreeMap<String, Budget> {
     quantized::<bf16>(on(Arch::Sm80), &mut all);
     quantized_otherwise(&mut all);
     merged(on(Arch::Sm80), &mut all);
+    for_attention(&mut all);
     planned(Arch::Sm80, &mut all);
     planned(Arch::Sm90a, &mut all);
     all
@@ -300,7 +319,7 @@ fn measured() -> BTreeMap<String, Budget> {
 #[test]
 fn every_kernel_keeps_its_budget() {
     let now = measured();
-    assert_eq!(now.len(), 4 * 3 + (1 + 3 + 6 + 2 * 3) * 2 + 1 + 3 * 3 + 8 * 2 + 4 + 4 + 2 * 4);
+    assert_eq!(now.len(), 4 * 3 + (1 + 3 + 6 + 2 * 3) * 2 + 1 + 3 * 3 + 8 * 2 + 4 + 4 + 4 * 2 + 2 * 4);
     if std::env::var_os("HALFBYTE_UPDATE_BUDGETS").is_some() {
         fs::write(file(), render(&now)).unwrap();
     }

@@ -7,7 +7,7 @@ use halfbyte::manifest::{Entry, ROWS};
 
 use super::Bench;
 use super::gemm_s8::{Case, MMA, Out, WGMMA};
-use super::{bytes, merge, quantize_columns, quantize_groups, quantize_rows, quantized};
+use super::{attention_quantize, bytes, merge, quantize_columns, quantize_groups, quantize_rows, quantized};
 
 const ORDERS: [AsyncOrder; 3] = [AsyncOrder::Late, AsyncOrder::Early, AsyncOrder::Random(11)];
 
@@ -95,6 +95,11 @@ fn quantizing_otherwise_is_clean() {
     assert_eq!((bytes::turned_shapes(&bench), bytes::summed_shapes(&bench)), (28, 28));
 }
 
+#[test]
+fn quantizing_for_attention_is_clean() {
+    assert_eq!(attention_quantize::cases(&bench(Arch::Sm89, AsyncOrder::Late)), 7);
+}
+
 /// Ragged edges, every way in which operands come, slices that are fewer steps than the ring has, and a batch.
 #[test]
 fn every_product_by_mma_is_clean() {
@@ -148,6 +153,8 @@ fn every_entry_has_its_checked_run() {
     entries.extend(["quantize_groups", "quantize_columns"].iter().flat_map(|source| quantized::entries(source, "")));
     entries.extend([Entry::TransposeBytesB8, Entry::ColumnSumsS8]);
     entries.extend(merge::ENTRIES);
+    let attention = ["key_mean", "quantize_heads", "quantize_values"];
+    entries.extend(attention.iter().flat_map(|source| quantized::entries(source, "")));
     for row in ROWS {
         assert!(row.source.starts_with("probe/") || entries.contains(&row.entry), "{} has none", row.symbol);
     }

@@ -1,6 +1,7 @@
 //! The kernels themselves, on the emulator, with every parameter chosen by hand: tiles, slices and strides that no plan
 //! would choose too. Expected values come from plain loops here; nothing of the crate's arithmetic is used.
 
+mod attention_quantize;
 mod budget;
 mod bytes;
 mod checked;
@@ -16,6 +17,7 @@ mod quantize_columns;
 mod quantize_groups;
 mod quantize_rows;
 mod quantized;
+mod sequences;
 mod traffic;
 
 use std::borrow::Cow;

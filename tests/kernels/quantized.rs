@@ -72,7 +72,7 @@ fn rounded(entry: Entry, x: f32) -> f32 {
 }
 
 /// An 8-bit float of `fraction` bits whose least normal number is 2^`least`, by the spacing of its numbers.
-fn fp8(q: f32, fraction: i32, least: i32, most: u8) -> u8 {
+pub fn fp8(q: f32, fraction: i32, least: i32, most: u8) -> u8 {
     if q.is_nan() {
         return 0x7f;
     }

@@ -2,6 +2,8 @@
 //! refused arguments.
 
 mod allocation;
+mod attention_quantize;
+mod attention_quantize_refusals;
 mod case;
 mod checked;
 mod gemm;

@@ -1,5 +1,6 @@
 //! Plans: golden decisions, budgets, coverage, scratch.
 
+mod attention_quantize;
 mod bytes;
 mod gemm;
 mod gemm_s8;

@@ -1,0 +1,442 @@
+//! Q, K and V in 16 bits to the 8-bit operands of attention, on the device.
+
+use super::{InputElement, Step, check};
+use crate::device::{Device, Element, Launch, LaunchBuilder, Region, Span, Status, Stream, View, ViewMut};
+use crate::plan::attention_quantize::{
+    self as plan, AttentionQuantizePlan, AttentionQuantizeProblem, KeyMean, OPERAND_ALIGN,
+};
+use crate::plan::quantize_rows::Input;
+use crate::{Error, Result};
+
+/// Quantizes Q and K to int8 with one scale for each token and head, and V, if that is wanted, to e4m3 with one scale for each
+/// head and channel of a sequence.
+///
+/// | what | scale | code |
+/// |---|---|---|
+/// | `q[i, h, :]` | `absmax / 127` | `clamp(rne(q / scale), ±127)` |
+/// | `k[j, h, :] − mean[h, :]` | the same | the same |
+/// | `v[:, h, c]` | `absmax / 448` | the nearest of `v / scale`, ties to even, never beyond the largest |
+///
+/// The mean of K over the keys of a sequence moves all scores of a query by one number, `shift = Σ q · mean`, which softmax does
+/// not see and which is kept for those who do (the log-sum-exp, soft-caps, sinks): keys that share an offset lose nothing to it.
+///
+/// Codes and scales are bit for bit those of [`reference::attention_quantize`](crate::reference::attention_quantize), given the
+/// mean: every step is one IEEE f32 operation. The mean is an f32 sum in an order that the plan fixes, within
+/// `keys · 2⁻²⁴ · mean|k|` of the true one; the shift one of `head_dim` terms. Same plan, same bits.
+///
+/// A row of Q or K with a NaN or an infinity (K: less its mean, so that one such key spoils its head) has the scale NaN and
+/// codes 0, as has a channel of V; [`nonfinite_input`](crate::device::StatusFlags::nonfinite_input) is raised.
+#[derive(Clone, Debug)]
+pub struct AttentionQuantize {
+    device: Device,
+    input: Input,
+    values: bool,
+}
+
+/// Rows of a tensor by sequence, token and head: element `batch · b + token · t + head · h` is the first of a row, whose
+/// numbers lie side by side. All strides are in elements; with packed sequences `batch` is not used.
+pub struct HeadRows<'a, T> {
+    /// From the first element on.
+    pub view: View<'a, T>,
+    /// From a sequence to the next.
+    pub batch: usize,
+    /// From a token to the next.
+    pub token: usize,
+    /// From a head to the next.
+    pub head: usize,
+}
+
+impl<T> Clone for HeadRows<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for HeadRows<'_, T> {}
+
+/// What is taken from K, as the plan's [`KeyMean`] asks for it: f32 `[batch, kv_heads, head_dim]`.
+pub enum Mean<'a> {
+    /// Output.
+    Computed(ViewMut<'a, f32>),
+    /// Input.
+    Given(View<'a, f32>),
+    /// Nothing is taken.
+    Zero,
+}
+
+/// What one run works on.
+pub struct AttentionQuantizeArgs<'a, T> {
+    /// Queries.
+    pub q: HeadRows<'a, T>,
+    /// Keys.
+    pub k: HeadRows<'a, T>,
+    /// Values, where the plan quantizes them.
+    pub v: Option<HeadRows<'a, T>>,
+    /// The mean of K.
+    pub mean: Mean<'a>,
+    /// Where packed queries begin and end: `[batch + 1]`, on the device.
+    pub q_cu_seqlens: Option<View<'a, u32>>,
+    /// Where packed keys begin and end: `[batch + 1]`, on the device. What is not monotone or leads past the tokens
+    /// that there are is taken as less.
+    pub k_cu_seqlens: Option<View<'a, u32>>,
+    /// Keys of each sequence, `[batch]` on the device, where they are fewer than there is room for.
+    pub k_lens: Option<View<'a, u32>>,
+    /// At least [`OperandLayout::bytes`](plan::OperandLayout::bytes), aligned to [`OPERAND_ALIGN`]: the codes, scales and shifts,
+    /// where the [layout](AttentionQuantizePlan::layout) says. What belongs to tokens that are not there is not written.
+    pub operands: ViewMut<'a, u8>,
+    /// Where a non-finite input is told.
+    pub status: Option<&'a mut Status>,
+}
+
+impl AttentionQuantize {
+    /// The operation on one device, of f16 or bf16, with values or without; loads its kernels.
+    ///
+    /// # Errors
+    /// As [`plan::plan`]; a module cannot be loaded.
+    pub fn new(device: &Device, input: Input, values: bool) -> Result<AttentionQuantize> {
+        let least = AttentionQuantizeProblem {
+            input,
+            batch: 0,
+            queries: 0,
+            keys: 0,
+            packed: None,
+            heads: 1,
+            kv_heads: 1,
+            head_dim: 8,
+            value_dim: 8,
+            mean: KeyMean::Computed,
+            values,
+        };
+        plan::plan(&least, device.facts())?;
+        for entry in plan::entries(input, values) {
+            device.load(entry)?;
+        }
+        Ok(AttentionQuantize { device: device.clone(), input, values })
+    }
+
+    /// The device that it runs on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The plan of a problem.
+    ///
+    /// # Errors
+    /// As [`plan::plan`]; another input than this operation's, or values where it was made without.
+    pub fn plan(&self, problem: &AttentionQuantizeProblem) -> Result<AttentionQuantizePlan> {
+        self.serves(problem)?;
+        plan::plan(problem, self.device.facts())
+    }
+
+    fn serves(&self, problem: &AttentionQuantizeProblem) -> Result<()> {
+        if problem.input != self.input || (problem.values && !self.values) {
+            let of = |values| if values { "with values" } else { "without values" };
+            return Err(Error::Unsupported(format!(
+                "the problem is of {} {}, but the operation was made for {} {}",
+                problem.input,
+                of(problem.values),
+                self.input,
+                of(self.values)
+            )));
+        }
+        Ok(())
+    }
+
+    /// Does the planned work on a stream. Allocates nothing and does not wait.
+    ///
+    /// # Errors
+    /// As [`launches`](Self::launches); a stream of another device; an error of the device.
+    pub fn run<T: InputElement>(
+        &self,
+        plan: &AttentionQuantizePlan,
+        stream: &Stream,
+        args: AttentionQuantizeArgs<'_, T>,
+    ) -> Result<()> {
+        check::same_device(&self.device, "the stream", stream.device())?;
+        self.launches(plan, args, |step| step.submit(stream))
+    }
+
+    /// Checks the arguments and gives the steps of a run, in order, to `each`; stops at its first error.
+    ///
+    /// # Errors
+    /// Types, lengths or a device that are not the plan's; rows that do not lie in their view; a mean, values or
+    /// `cu_seqlens` that the plan has not, or has; operands that are too few, not aligned, or overlap an input.
+    pub fn launches<T: InputElement>(
+        &self,
+        plan: &AttentionQuantizePlan,
+        args: AttentionQuantizeArgs<'_, T>,
+        mut each: impl FnMut(Step<'_>) -> Result<()>,
+    ) -> Result<()> {
+        self.check(plan, &args)?;
+        let AttentionQuantizeArgs { q, k, v, mut mean, q_cu_seqlens, k_cu_seqlens, k_lens, operands, mut status } =
+            args;
+        let (p, layout) = (plan.problem(), plan.layout());
+        let whole = Parts::new(operands, layout)?;
+        let Parts {
+            mut q_codes,
+            mut k_codes,
+            mut q_scales,
+            mut k_scales,
+            mut shift,
+            mut v_codes,
+            mut v_scales,
+            mut partials,
+        } = whole;
+        let [q_total, k_total] = p.packed.unwrap_or([0; 2]).map(|n| n as u32);
+        let [q_pitch, k_pitch] = p.pitches().map(|n| n as u32);
+        let [slices, slice] = plan.slices().map(|n| n as u32);
+        // The plan checked that all of them fit.
+        let [batch, heads, kv_heads] = [p.batch, p.heads, p.kv_heads].map(|n| n as u32);
+        let [queries, keys] = [p.queries, p.keys].map(|n| n as u32);
+        let [dim, value_dim, width] = [p.head_dim, p.value_dim, p.width()].map(|n| n as u32);
+        for planned in [plan.mean(), plan.finish()].into_iter().flatten() {
+            let mut launch = Launch::new(planned.geometry);
+            match mean {
+                Mean::Computed(_) => launch.ptr(k.view),
+                _ => launch.null(),
+            };
+            optional(&mut launch, v.map(|v| v.view));
+            if slices > 1 {
+                launch.ptr_mut(partials.reborrow())
+            } else {
+                launch.null()
+            };
+            match &mut mean {
+                Mean::Computed(mean) => launch.ptr_mut(mean.reborrow()),
+                _ => launch.null(),
+            };
+            if p.values {
+                launch.ptr_mut(v_scales.reborrow())
+            } else {
+                launch.null()
+            };
+            optional(&mut launch, k_cu_seqlens);
+            optional(&mut launch, k_lens);
+            match &mut status {
+                Some(status) => launch.ptr_mut(status.word_mut()),
+                None => launch.null(),
+            };
+            strides(&mut launch, &k);
+            strides(&mut launch, &v.unwrap_or(k));
+            launch.u32(batch).u32(kv_heads).u32(keys).u32(k_total).u32(dim).u32(value_dim).u32(slices).u32(slice);
+            each(Step::Launch(launch.finish()?))?;
+        }
+        if let Some(planned) = plan.heads() {
+            let mut launch = Launch::new(planned.geometry);
+            launch.ptr(q.view).ptr(k.view);
+            match &mean {
+                Mean::Computed(mean) => launch.ptr(mean.as_view()),
+                Mean::Given(mean) => launch.ptr(*mean),
+                Mean::Zero => launch.null(),
+            };
+            launch.ptr_mut(q_codes.reborrow()).ptr_mut(k_codes.reborrow());
+            launch.ptr_mut(q_scales.reborrow()).ptr_mut(k_scales.reborrow());
+            if p.mean == KeyMean::Zero {
+                launch.null()
+            } else {
+                launch.ptr_mut(shift.reborrow())
+            };
+            optional(&mut launch, q_cu_seqlens);
+            optional(&mut launch, k_cu_seqlens);
+            optional(&mut launch, k_lens);
+            match &mut status {
+                Some(status) => launch.ptr_mut(status.word_mut()),
+                None => launch.null(),
+            };
+            strides(&mut launch, &q);
+            strides(&mut launch, &k);
+            launch.u32(batch).u32(heads).u32(kv_heads).u32(queries).u32(keys).u32(q_total).u32(k_total);
+            launch.u32(q_pitch).u32(k_pitch).u32(dim).u32(width).u32((width / 8).next_power_of_two());
+            launch.u32(queries.div_ceil(32)).u32(keys.div_ceil(32));
+            each(Step::Launch(launch.finish()?))?;
+        }
+        if let (Some(planned), Some(v)) = (plan.values(), v) {
+            let mut launch = Launch::new(planned.geometry);
+            launch.ptr(v.view).ptr(v_scales.as_view()).ptr_mut(v_codes.reborrow());
+            optional(&mut launch, k_cu_seqlens);
+            optional(&mut launch, k_lens);
+            strides(&mut launch, &v);
+            launch.u32(batch).u32(kv_heads).u32(keys).u32(k_total).u32(value_dim).u32(k_pitch);
+            each(Step::Launch(launch.finish()?))?;
+        }
+        Ok(())
+    }
+
+    fn check<T: InputElement>(&self, plan: &AttentionQuantizePlan, args: &AttentionQuantizeArgs<'_, T>) -> Result<()> {
+        check::plan_facts(plan.facts(), &self.device)?;
+        let p = plan.problem();
+        self.serves(p)?;
+        if p.input != T::INPUT {
+            return Err(Error::Shape(format!("the plan is for {}, but q holds {}", p.input, T::INPUT)));
+        }
+        let AttentionQuantizeArgs { q, k, v, mean, q_cu_seqlens, k_cu_seqlens, k_lens, operands, status } = args;
+        let mut inputs = Inputs { device: &self.device, spans: [None; 8], count: 0 };
+        let [q_total, k_total] = p.packed.map_or([None; 2], |totals| totals.map(Some));
+        inputs.rows("q", q, [p.batch, p.queries, p.heads, p.head_dim], q_total)?;
+        inputs.rows("k", k, [p.batch, p.keys, p.kv_heads, p.head_dim], k_total)?;
+        match (p.values, v) {
+            (true, Some(v)) => inputs.rows("v", v, [p.batch, p.keys, p.kv_heads, p.value_dim], k_total)?,
+            (false, None) => {}
+            (true, None) => return Err(Error::Shape("the plan quantizes v, but none was given".into())),
+            (false, Some(_)) => return Err(Error::Shape("the plan does not quantize v, but one was given".into())),
+        }
+        for (what, cu) in [("q_cu_seqlens", q_cu_seqlens), ("k_cu_seqlens", k_cu_seqlens)] {
+            match (p.packed, cu) {
+                (Some(_), Some(cu)) => inputs.array(what, cu, "batch + 1", p.batch + 1)?,
+                (None, None) => {}
+                (Some(_), None) => {
+                    return Err(Error::Shape(format!("the plan is for packed tokens, but there is no {what}")));
+                }
+                (None, Some(_)) => {
+                    return Err(Error::Shape(format!("the plan is not for packed tokens, but there is {what}")));
+                }
+            }
+        }
+        if let Some(lens) = k_lens {
+            inputs.array("k_lens", lens, "batch", p.batch)?;
+        }
+        let size = p.batch * p.kv_heads * p.head_dim;
+        let mut kept = None;
+        match (p.mean, mean) {
+            (KeyMean::Computed, Mean::Computed(mean)) => {
+                check::length("the mean", mean.len(), "batch * kv_heads * head_dim", size)?;
+                check::device(&self.device, "the mean", mean)?;
+                kept = Some(("the mean", mean.span()));
+            }
+            (KeyMean::Given, Mean::Given(mean)) => {
+                inputs.array("the mean", mean, "batch * kv_heads * head_dim", size)?
+            }
+            (KeyMean::Zero, Mean::Zero) => {}
+            (want, have) => {
+                let have = match have {
+                    Mean::Computed(_) => "room for one was given",
+                    Mean::Given(_) => "one was given",
+                    Mean::Zero => "none was given",
+                };
+                let want = match want {
+                    KeyMean::Computed => "computes a mean",
+                    KeyMean::Given => "takes a mean",
+                    KeyMean::Zero => "has no mean",
+                };
+                return Err(Error::Shape(format!("the plan {want}, but {have}")));
+            }
+        }
+        if let Some(status) = status {
+            check::same_device(&self.device, "the status", status.device())?;
+            inputs.add("the status", status.word().span());
+        }
+        let need = plan.layout().bytes();
+        if operands.len() < need {
+            return Err(Error::TooShort { what: "the buffer of operands", have: operands.len(), need, unit: "bytes" });
+        }
+        check::device(&self.device, "the operands", operands)?;
+        check::aligned("the buffer of operands", &operands.span(), OPERAND_ALIGN as u64)?;
+        for output in [Some(("the buffer of operands", operands.span())), kept].into_iter().flatten() {
+            for input in inputs.spans.iter().flatten() {
+                check::apart(output, &[*input])?;
+            }
+        }
+        match kept {
+            Some(kept) => check::apart(kept, &[("the buffer of operands", operands.span())]),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The buffer of operands, taken apart.
+struct Parts<'a> {
+    q_codes: ViewMut<'a, i8>,
+    k_codes: ViewMut<'a, i8>,
+    q_scales: ViewMut<'a, f32>,
+    k_scales: ViewMut<'a, f32>,
+    shift: ViewMut<'a, f32>,
+    v_codes: ViewMut<'a, u8>,
+    v_scales: ViewMut<'a, f32>,
+    partials: ViewMut<'a, u32>,
+}
+
+impl<'a> Parts<'a> {
+    fn new(operands: ViewMut<'a, u8>, layout: &plan::OperandLayout) -> Result<Parts<'a>> {
+        // Ranges come in order and do not meet.
+        let mut rest = Some((operands, 0));
+        let mut next = |range: &std::ops::Range<usize>| {
+            let (view, at) = rest.take().ok_or_else(|| Error::Shape("the operands end".into()))?;
+            let (view, tail) = view.split_at(range.end - at)?;
+            rest = Some((tail, range.end));
+            view.slice(range.start - at..)
+        };
+        Ok(Parts {
+            q_codes: next(&layout.q_codes)?.cast()?,
+            k_codes: next(&layout.k_codes)?.cast()?,
+            q_scales: next(&layout.q_scales)?.cast()?,
+            k_scales: next(&layout.k_scales)?.cast()?,
+            shift: next(&layout.shift)?.cast()?,
+            v_codes: next(&layout.v_codes)?,
+            v_scales: next(&layout.v_scales)?.cast()?,
+            partials: next(&layout.partials)?.cast()?,
+        })
+    }
+}
+
+/// What is read, with its checks.
+struct Inputs<'d> {
+    device: &'d Device,
+    spans: [Option<(&'static str, Span)>; 8],
+    count: usize,
+}
+
+impl Inputs<'_> {
+    fn add(&mut self, what: &'static str, span: Span) {
+        if let Some(slot) = self.spans.get_mut(self.count) {
+            *slot = Some((what, span));
+            self.count += 1;
+        }
+    }
+
+    fn array<T: Element>(
+        &mut self,
+        what: &'static str,
+        view: &View<'_, T>,
+        dimension: &str,
+        need: usize,
+    ) -> Result<()> {
+        check::length(what, view.len(), dimension, need)?;
+        check::device(self.device, what, view)?;
+        self.add(what, view.span());
+        Ok(())
+    }
+
+    /// Rows lie in their view: `[batch, tokens, heads, dim]`, or packed `[total, heads, dim]`.
+    fn rows<T: Element>(
+        &mut self,
+        what: &'static str,
+        rows: &HeadRows<'_, T>,
+        [batch, tokens, heads, dim]: [usize; 4],
+        total: Option<usize>,
+    ) -> Result<()> {
+        check::device(self.device, what, &rows.view)?;
+        let (batch, tokens) = total.map_or((batch, tokens), |total| (1, total));
+        if batch == 0 || tokens == 0 {
+            return Ok(());
+        }
+        let far = |count: usize, stride: usize| (count - 1).saturating_mul(stride);
+        let last = far(batch, rows.batch).saturating_add(far(tokens, rows.token)).saturating_add(far(heads, rows.head));
+        let need = last.saturating_add(dim);
+        if rows.view.len() < need {
+            return Err(Error::TooShort { what, have: rows.view.len(), need, unit: "elements" });
+        }
+        self.add(what, rows.view.span());
+        Ok(())
+    }
+}
+
+fn optional<'a, T: Element>(launch: &mut LaunchBuilder<'a>, view: Option<View<'a, T>>) {
+    match view {
+        Some(view) => launch.ptr(view),
+        None => launch.null(),
+    };
+}
+
+fn strides<T>(launch: &mut LaunchBuilder<'_>, rows: &HeadRows<'_, T>) {
+    launch.i64(rows.batch as i64).i64(rows.token as i64).i64(rows.head as i64);
+}
