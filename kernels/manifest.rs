@@ -3,6 +3,8 @@
 //! A row says everything about one entry: where it comes from, the constants it is made with, the machines
 //! it is compiled for, and what a launch must look like. Rows of one `source` and target share one PTX module.
 
+#[path = "manifest/attention.rs"]
+mod attention;
 #[path = "manifest/attention_quantize.rs"]
 mod attention_quantize;
 #[path = "manifest/gemm.rs"]
@@ -61,6 +63,28 @@ pub enum Entry {
     QuantizeHeadsBf16,
     QuantizeValuesF16,
     QuantizeValuesBf16,
+    AttentionPrefillF16Mma64x32,
+    AttentionPrefillF16Mma64x48,
+    AttentionPrefillF16Mma64x64,
+    AttentionPrefillF16Mma64x80,
+    AttentionPrefillF16Mma64x96,
+    AttentionPrefillF16Mma64x128,
+    AttentionPrefillF16Mma64x192v128,
+    AttentionPrefillF16Mma64x192,
+    AttentionPrefillF16Mma64x256,
+    AttentionPrefillF16Mma128x64,
+    AttentionPrefillF16Mma128x128,
+    AttentionPrefillBf16Mma64x32,
+    AttentionPrefillBf16Mma64x48,
+    AttentionPrefillBf16Mma64x64,
+    AttentionPrefillBf16Mma64x80,
+    AttentionPrefillBf16Mma64x96,
+    AttentionPrefillBf16Mma64x128,
+    AttentionPrefillBf16Mma64x192v128,
+    AttentionPrefillBf16Mma64x192,
+    AttentionPrefillBf16Mma64x256,
+    AttentionPrefillBf16Mma128x64,
+    AttentionPrefillBf16Mma128x128,
     GemmS8Mma128x128x64,
     GemmS8Mma64x64x64,
     GemmS8Mma16x64x128,
@@ -280,6 +304,9 @@ pub const QUANTIZE_HEADS: Params = attention_quantize::QUANTIZE_HEADS;
 /// Parameters of `quantize_values`.
 pub const QUANTIZE_VALUES: Params = attention_quantize::QUANTIZE_VALUES;
 
+/// Parameters of attention of many queries.
+pub const ATTENTION_PREFILL: Params = attention::ATTENTION_PREFILL;
+
 /// Parameters of every product by `mma.sync`.
 pub const GEMM_MMA: Params = gemm::GEMM_MMA;
 
@@ -310,6 +337,7 @@ const PARTS: &[&[Row]] = &[
     &quantize::BYTES,
     &merge::ROWS,
     &attention_quantize::ROWS,
+    &attention::ROWS,
     KERNELS,
     &gemm::ROWS,
     &gemm::GROUPS,

@@ -260,6 +260,95 @@ HALFBYTE_AT(QuantizeValuesParams, batch, 64); HALFBYTE_AT(QuantizeValuesParams, 
 HALFBYTE_AT(QuantizeValuesParams, keys, 72); HALFBYTE_AT(QuantizeValuesParams, total, 76);
 HALFBYTE_AT(QuantizeValuesParams, dim, 80); HALFBYTE_AT(QuantizeValuesParams, pitch, 84);
 
+struct AttentionPrefillParams {
+    const void* q;  ///< [tokens, heads, head_dim], 16-byte aligned rows
+    const void* k;  ///< [keys, kv_heads, head_dim], 16-byte aligned rows
+    const void* v;  ///< [keys, kv_heads, value_dim], 16-byte aligned rows
+    void* out;  ///< [tokens, heads, value_dim] of q's type (16-byte aligned rows) or f32 (8-byte)
+    void* lse;  ///< [heads, tokens] float, or null
+    const void* cu_q;  ///< [batch + 1] uint32, first tokens of sequences, or null where all are alike
+    const void* cu_k;  ///< [batch + 1] uint32, first keys of sequences, or null
+    const void* lens_q;  ///< [batch] uint32, queries of each sequence, or null
+    const void* lens_k;  ///< [batch] uint32, keys of each sequence, or null
+    const void* pages;  ///< [batch, pages of a sequence] uint32, or null where keys lie side by side
+    const void* slopes;  ///< [heads] float, ALiBi, or null
+    const void* sinks;  ///< [heads] float, scores without a value, or null
+    const void* bias;  ///< [queries, keys] of f32 or q's type for each sequence and head, or null
+    const void* mask;  ///< [queries, words] uint32 for each sequence, bits of the last mask_columns keys, or null
+    void* status;  ///< status word, or null
+    int64_t q_batch;  ///< elements from a sequence to the next; 0 with cu_q
+    int64_t q_token;  ///< elements, a multiple of 8
+    int64_t q_head;  ///< elements, a multiple of 8
+    int64_t k_batch;  ///< elements from a sequence (0 with cu_k) or a page to the next, a multiple of 8
+    int64_t k_token;  ///< elements, a multiple of 8
+    int64_t k_head;  ///< elements, a multiple of 8
+    int64_t v_batch;  ///< as k_batch
+    int64_t v_token;  ///< elements, a multiple of 8
+    int64_t v_head;  ///< elements, a multiple of 8
+    int64_t o_batch;  ///< elements; 0 with cu_q
+    int64_t o_token;  ///< elements, a multiple of 8 (f32: 2)
+    int64_t o_head;  ///< elements, a multiple of 8 (f32: 2)
+    int64_t lse_batch;  ///< elements; 0 with cu_q
+    int64_t lse_head;  ///< elements
+    int64_t pages_row;  ///< elements from the pages of a sequence to those of the next
+    int64_t bias_batch;  ///< elements, 0 where one serves all sequences
+    int64_t bias_head;  ///< elements, 0 where one serves all heads
+    int64_t bias_row;  ///< elements from a query to the next, 0 where one serves all
+    int64_t mask_batch;  ///< words, 0 where one serves all sequences
+    int64_t mask_row;  ///< words from a query to the next
+    uint32_t batch;  ///< sequences
+    uint32_t heads;  ///< query heads, a multiple of kv_heads
+    uint32_t kv_heads;  ///< heads of keys and values
+    uint32_t head_dim;  ///< elements of a row of q and k, a multiple of 8, at most D
+    uint32_t value_dim;  ///< elements of a row of v and out, a multiple of 8, at most DV
+    uint32_t max_q;  ///< most queries of a sequence
+    uint32_t max_k;  ///< most keys of a sequence
+    uint32_t total_q;  ///< tokens of all sequences, with cu_q
+    uint32_t total_k;  ///< keys of all sequences, with cu_k
+    uint32_t page_size;  ///< keys of a page
+    uint32_t page_count;  ///< pages that exist
+    uint32_t left;  ///< keys before its own that a query sees, or 2^30
+    uint32_t right;  ///< keys after its own that a query sees, or 2^30
+    uint32_t keep;  ///< first keys that every window keeps
+    uint32_t mask_columns;  ///< keys that the mask is about
+    uint32_t pack;  ///< query heads of one head of keys that a block takes together
+    uint32_t section;  ///< heads (of all sequences, without cu_q) whose blocks run together
+    uint32_t tiles;  ///< tiles of rows of a sequence; with cu_q of all
+    uint32_t flags;  ///< 1: last tiles first, 2: out is f32, 4: bias is f32
+    float scale;  ///< factor of a score, above 0
+    float softcap;  ///< above 0, or 0 for none
+};
+static_assert(sizeof(AttentionPrefillParams) == 368, "size of AttentionPrefillParams");
+static_assert(alignof(AttentionPrefillParams) == 8, "alignment of AttentionPrefillParams");
+HALFBYTE_AT(AttentionPrefillParams, q, 0); HALFBYTE_AT(AttentionPrefillParams, k, 8);
+HALFBYTE_AT(AttentionPrefillParams, v, 16); HALFBYTE_AT(AttentionPrefillParams, out, 24);
+HALFBYTE_AT(AttentionPrefillParams, lse, 32); HALFBYTE_AT(AttentionPrefillParams, cu_q, 40);
+HALFBYTE_AT(AttentionPrefillParams, cu_k, 48); HALFBYTE_AT(AttentionPrefillParams, lens_q, 56);
+HALFBYTE_AT(AttentionPrefillParams, lens_k, 64); HALFBYTE_AT(AttentionPrefillParams, pages, 72);
+HALFBYTE_AT(AttentionPrefillParams, slopes, 80); HALFBYTE_AT(AttentionPrefillParams, sinks, 88);
+HALFBYTE_AT(AttentionPrefillParams, bias, 96); HALFBYTE_AT(AttentionPrefillParams, mask, 104);
+HALFBYTE_AT(AttentionPrefillParams, status, 112); HALFBYTE_AT(AttentionPrefillParams, q_batch, 120);
+HALFBYTE_AT(AttentionPrefillParams, q_token, 128); HALFBYTE_AT(AttentionPrefillParams, q_head, 136);
+HALFBYTE_AT(AttentionPrefillParams, k_batch, 144); HALFBYTE_AT(AttentionPrefillParams, k_token, 152);
+HALFBYTE_AT(AttentionPrefillParams, k_head, 160); HALFBYTE_AT(AttentionPrefillParams, v_batch, 168);
+HALFBYTE_AT(AttentionPrefillParams, v_token, 176); HALFBYTE_AT(AttentionPrefillParams, v_head, 184);
+HALFBYTE_AT(AttentionPrefillParams, o_batch, 192); HALFBYTE_AT(AttentionPrefillParams, o_token, 200);
+HALFBYTE_AT(AttentionPrefillParams, o_head, 208); HALFBYTE_AT(AttentionPrefillParams, lse_batch, 216);
+HALFBYTE_AT(AttentionPrefillParams, lse_head, 224); HALFBYTE_AT(AttentionPrefillParams, pages_row, 232);
+HALFBYTE_AT(AttentionPrefillParams, bias_batch, 240); HALFBYTE_AT(AttentionPrefillParams, bias_head, 248);
+HALFBYTE_AT(AttentionPrefillParams, bias_row, 256); HALFBYTE_AT(AttentionPrefillParams, mask_batch, 264);
+HALFBYTE_AT(AttentionPrefillParams, mask_row, 272); HALFBYTE_AT(AttentionPrefillParams, batch, 280);
+HALFBYTE_AT(AttentionPrefillParams, heads, 284); HALFBYTE_AT(AttentionPrefillParams, kv_heads, 288);
+HALFBYTE_AT(AttentionPrefillParams, head_dim, 292); HALFBYTE_AT(AttentionPrefillParams, value_dim, 296);
+HALFBYTE_AT(AttentionPrefillParams, max_q, 300); HALFBYTE_AT(AttentionPrefillParams, max_k, 304);
+HALFBYTE_AT(AttentionPrefillParams, total_q, 308); HALFBYTE_AT(AttentionPrefillParams, total_k, 312);
+HALFBYTE_AT(AttentionPrefillParams, page_size, 316); HALFBYTE_AT(AttentionPrefillParams, page_count, 320);
+HALFBYTE_AT(AttentionPrefillParams, left, 324); HALFBYTE_AT(AttentionPrefillParams, right, 328);
+HALFBYTE_AT(AttentionPrefillParams, keep, 332); HALFBYTE_AT(AttentionPrefillParams, mask_columns, 336);
+HALFBYTE_AT(AttentionPrefillParams, pack, 340); HALFBYTE_AT(AttentionPrefillParams, section, 344);
+HALFBYTE_AT(AttentionPrefillParams, tiles, 348); HALFBYTE_AT(AttentionPrefillParams, flags, 352);
+HALFBYTE_AT(AttentionPrefillParams, scale, 356); HALFBYTE_AT(AttentionPrefillParams, softcap, 360);
+
 struct GemmS8WgmmaParams {
     TensorMapBytes a_map;  ///< a as [M, K] int8, box TILE_M x TILE_K, 128-byte swizzle
     TensorMapBytes b_map;  ///< b as [N, K] int8, box TILE_N x TILE_K, 128-byte swizzle

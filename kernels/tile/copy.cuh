@@ -60,6 +60,8 @@ struct Copy {
         }
         first_byte = chunk * 16;
         place = Places::offset(row, chunk);
+        // Kept in a register: the other copies, which begin elsewhere, make nvcc work it out again in every turn.
+        asm("" : "+r"(place));
     }
 
     // Starts copying bytes k..k+ROW_BYTES of the tile's rows to `tile` (a shared address). Bytes from k_end on and

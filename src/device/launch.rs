@@ -11,9 +11,9 @@ use crate::plan::Geometry;
 use crate::{Error, Result};
 
 /// Most fields of a parameter block.
-const MAX_ARGS: usize = 56;
+const MAX_ARGS: usize = 72;
 /// Most pointers and tensor maps of a launch.
-const MAX_OPERANDS: usize = 16;
+const MAX_OPERANDS: usize = 24;
 /// Most tensor maps of a launch.
 const MAX_MAPS: usize = 4;
 

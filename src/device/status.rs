@@ -6,6 +6,10 @@ use crate::Result;
 
 /// Bit of the status word: an input held a NaN or an infinity.
 const NONFINITE_INPUT: u32 = 1;
+/// Bit of the status word: a length or a first token on the device was not what it may be.
+const BAD_LENGTH: u32 = 2;
+/// Bit of the status word: a page on the device does not exist.
+const BAD_PAGE: u32 = 4;
 
 /// A status word on the device, owned by the caller. Kernels OR flags into it; nothing else clears it.
 #[derive(Debug)]
@@ -19,6 +23,11 @@ pub struct Status {
 pub struct StatusFlags {
     /// An input held a NaN or an infinity.
     pub nonfinite_input: bool,
+    /// A length of a sequence was greater than the problem's, or first tokens fell or went past the end. The kernel went on
+    /// with less, so that nothing outside its operands was touched.
+    pub bad_length: bool,
+    /// A table named a page that does not exist. The kernel went on with zeros for its keys and values.
+    pub bad_page: bool,
     /// The raw word.
     pub bits: u32,
 }
@@ -61,6 +70,11 @@ impl Status {
     pub fn read_and_clear(&mut self, stream: &Stream) -> Result<StatusFlags> {
         let bits = stream.download(&self.word)?.first().copied().unwrap_or(0);
         stream.fill_zero(&mut self.word)?;
-        Ok(StatusFlags { nonfinite_input: bits & NONFINITE_INPUT != 0, bits })
+        Ok(StatusFlags {
+            nonfinite_input: bits & NONFINITE_INPUT != 0,
+            bad_length: bits & BAD_LENGTH != 0,
+            bad_page: bits & BAD_PAGE != 0,
+            bits,
+        })
     }
 }

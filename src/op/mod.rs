@@ -10,6 +10,7 @@
 //! | [`Gemm`] | dense products of int8, f16, bf16 and 8-bit floats, with scales, zero points, α, β, bias and batches; of 8 bits by groups of K too |
 //! | [`Merge`] | partial results of attention, of split sequences, shared prefixes or rings, joined to the whole |
 //! | [`AttentionQuantize`] | Q, K and V in 16 bits to the 8-bit operands of attention: K less its mean, V turned |
+//! | [`Attention`] | attention of many queries in f16 and bf16: grouped heads, packed and paged sequences, causal, window and bit masks, ALiBi, soft-cap, bias, sinks |
 //! | [`GemmS8`] | the int8 product itself, exact in s32 or scaled to f32, f16 or bf16 |
 //!
 //! Every door has the same three handles. `plan` is pure and free of allocation; `launches` checks the
@@ -17,6 +18,7 @@
 //! allocates nothing and waits for nothing, so it can be captured in a graph; the emulator does the work there and
 //! then. Arguments that break a rule are refused with their values before anything is launched.
 
+mod attention;
 mod attention_quantize;
 mod check;
 mod column_sums;
@@ -31,6 +33,10 @@ mod quantize;
 mod quantize_rows;
 mod transpose_bytes;
 
+pub use attention::{
+    Attention, AttentionArgs, AttentionElement, BiasValues, Heads, HeadsMut, LogSumExp, PageTable, ScoreBias, TreeMask,
+    alibi_slopes,
+};
 pub use attention_quantize::{AttentionQuantize, AttentionQuantizeArgs, HeadRows, Mean};
 pub use column_sums::ColumnSums;
 pub use element::{CodeElement, InputElement, OutputElement};

@@ -7,6 +7,7 @@
 //! choose from and the rates of a simple cost model. One file per operation holds its problem, its plan
 //! and the rules that every plan keeps.
 
+pub mod attention;
 pub mod attention_quantize;
 pub mod column_sums;
 pub mod gemm;

@@ -7,7 +7,7 @@ use halfbyte::manifest::{Entry, ROWS};
 
 use super::Bench;
 use super::gemm_s8::{Case, MMA, Out, WGMMA};
-use super::{attention_quantize, bytes, merge, quantize_columns, quantize_groups, quantize_rows, quantized};
+use super::{attention, attention_quantize, bytes, merge, quantize_columns, quantize_groups, quantize_rows, quantized};
 
 const ORDERS: [AsyncOrder; 3] = [AsyncOrder::Late, AsyncOrder::Early, AsyncOrder::Random(11)];
 
@@ -128,6 +128,23 @@ fn every_product_by_mma_is_clean() {
     assert_eq!(cases, of_every_entry(3 * 3));
 }
 
+/// Two tiles of rows and three of keys, so that both slots are used again; every feature of the least entry, some of each other.
+#[test]
+fn attention_is_clean() {
+    let mut cases = 0;
+    for order in ORDERS {
+        let bench = bench(Arch::Sm80, order);
+        for (at, row) in attention::entries().enumerate() {
+            let every = row.constant("D") == Some(32) && order == AsyncOrder::Late;
+            for case in attention::features(row.entry).into_iter().skip(at % 6).step_by(if every { 1 } else { 7 }) {
+                attention::launch::check(&bench, case, false);
+                cases += 1;
+            }
+        }
+    }
+    assert!(cases >= 3 * 2 * attention::entries().count(), "{cases}");
+}
+
 #[test]
 fn merging_is_clean() {
     let bench = bench(Arch::Sm80, AsyncOrder::Late);
@@ -153,8 +170,9 @@ fn every_entry_has_its_checked_run() {
     entries.extend(["quantize_groups", "quantize_columns"].iter().flat_map(|source| quantized::entries(source, "")));
     entries.extend([Entry::TransposeBytesB8, Entry::ColumnSumsS8]);
     entries.extend(merge::ENTRIES);
-    let attention = ["key_mean", "quantize_heads", "quantize_values"];
-    entries.extend(attention.iter().flat_map(|source| quantized::entries(source, "")));
+    let operands = ["key_mean", "quantize_heads", "quantize_values"];
+    entries.extend(operands.iter().flat_map(|source| quantized::entries(source, "")));
+    entries.extend(attention::entries().map(|row| row.entry));
     for row in ROWS {
         assert!(row.source.starts_with("probe/") || entries.contains(&row.entry), "{} has none", row.symbol);
     }

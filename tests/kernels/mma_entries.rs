@@ -4,12 +4,9 @@ use half::{bf16, f16};
 use halfbyte::emulator::Arch;
 use halfbyte::manifest::{ROWS, Row};
 
-/// Every product by `mma`; those of one source where `HALFBYTE_TEST_SOURCE` names it, as the program that plants faults
-/// does: what its kernels are tested by need not run the others'.
+/// Every product by `mma`.
 pub fn entries() -> impl Iterator<Item = &'static Row> {
-    let only = std::env::var("HALFBYTE_TEST_SOURCE").ok();
-    let wanted = move |row: &&Row| only.as_ref().is_none_or(|source| row.source == source);
-    all().filter(wanted)
+    all().filter(|row| super::tried(row))
 }
 
 fn all() -> impl Iterator<Item = &'static Row> {

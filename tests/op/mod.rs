@@ -2,6 +2,7 @@
 //! refused arguments.
 
 mod allocation;
+mod attention;
 mod attention_quantize;
 mod attention_quantize_refusals;
 mod case;

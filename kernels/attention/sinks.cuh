@@ -1,0 +1,15 @@
+// A learned sink: one more score in a head's softmax that has no value, so that a row may attend to nothing. In the algebra
+// (attention/state.cuh) it is the partial result (sink, 1, 0), with which a row begins instead of the neutral one.
+// Reference: gpt-oss (2025); Xiao et al., "Efficient Streaming Language Models with Attention Sinks" (2023), whose kept first
+// keys are those of attention/window.cuh.
+#pragma once
+#include "attention/state.cuh"
+
+namespace attention {
+
+// `sink` in natural units; the sum is that of lane 0 of the row's four.
+__device__ __forceinline__ State of_sink(float sink, float unit, uint32_t lane) {
+    return {sink * LOG2_E / unit, lane % 4 == 0 && sink != minus_infinity() ? 1.0f : 0.0f};
+}
+
+}  // namespace attention
