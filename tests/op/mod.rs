@@ -5,6 +5,7 @@ mod allocation;
 mod attention;
 mod attention_quantize;
 mod attention_quantize_refusals;
+mod attention_refusals;
 mod case;
 mod checked;
 mod gemm;

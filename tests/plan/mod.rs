@@ -1,5 +1,6 @@
 //! Plans: golden decisions, budgets, coverage, scratch.
 
+mod attention;
 mod attention_quantize;
 mod bytes;
 mod gemm;

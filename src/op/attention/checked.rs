@@ -55,7 +55,7 @@ impl Extent {
         check::device(device, what, &view)?;
         let size = size_of::<T>();
         for (name, &(count, stride)) in ["sequence", "token", "head"].iter().zip(&self.dims) {
-            if count > 1 && !(stride * size).is_multiple_of(align) {
+            if count > 1 && !(stride % align * size).is_multiple_of(align) {
                 return Err(Error::Shape(format!(
                     "{what}: {stride} elements from a {name} to the next are no multiple of {align} bytes"
                 )));
