@@ -1,6 +1,7 @@
 //! The program `halfbyte`: verify every kernel on this machine, profile one, list devices and kernels.
 
 mod args;
+mod attention;
 mod case;
 mod devices;
 mod float;
@@ -15,6 +16,7 @@ mod quantize;
 mod ran;
 mod report;
 mod shapes;
+mod single;
 mod verify;
 
 use std::process::ExitCode;

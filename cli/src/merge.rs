@@ -12,6 +12,7 @@ use halfbyte::reference::attention::State;
 use halfbyte::reference::{Comparison, exact, sample::Sample};
 
 use crate::ran::{About, Place, Ran};
+use crate::single::Single;
 
 /// Parts, tokens, heads and numbers of a row: splits of one token's keys, a shared prefix, a ring, and rows off every vector.
 const SHAPES: [(&str, [usize; 4]); 6] = [
@@ -33,25 +34,24 @@ const TYPES: [(DType, DType); 5] = [
 ];
 
 /// One merge.
-#[derive(Debug, Clone, Copy)]
-pub struct Case {
+#[derive(Clone, Copy)]
+struct Case {
     data: &'static str,
     problem: MergeProblem,
 }
 
 /// All of them: every shape with every type.
-pub fn cases() -> Vec<Case> {
+pub fn cases() -> Vec<Single> {
     let shapes = SHAPES.iter().flat_map(|shape| TYPES.iter().map(move |types| (shape, types)));
-    let case = |(&(data, [parts, tokens, heads, value_dim]), &(dtype, out)): (&(&'static str, [usize; 4]), _)| Case {
-        data,
-        problem: MergeProblem { parts, tokens, heads, value_dim, dtype, out },
+    let case = |(&(data, [parts, tokens, heads, value_dim]), &(dtype, out)): (&(&'static str, [usize; 4]), _)| {
+        let case = Case { data, problem: MergeProblem { parts, tokens, heads, value_dim, dtype, out } };
+        Single::new(case.about(), move |place| case.run(place))
     };
     shapes.map(case).collect()
 }
 
 impl Case {
-    /// What it is about.
-    pub fn about(&self) -> About {
+    fn about(&self) -> About {
         let MergeProblem { parts, tokens, heads, value_dim, dtype, out } = self.problem;
         About {
             op: "merge",
@@ -61,11 +61,7 @@ impl Case {
         }
     }
 
-    /// Runs it and compares.
-    ///
-    /// # Errors
-    /// An error of the device.
-    pub fn run(&self, place: &Place) -> Result<Ran> {
+    fn run(&self, place: &Place) -> Result<Ran> {
         match (self.problem.dtype, self.problem.out) {
             (DType::F16, DType::F16) => self.merge::<f16, f16>(place),
             (DType::F16, _) => self.merge::<f16, f32>(place),

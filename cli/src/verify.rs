@@ -9,6 +9,7 @@ use halfbyte::format::DType;
 use halfbyte::{Error, Result};
 
 use crate::args::{VerifyArgs, Where};
+use crate::attention;
 use crate::case::{Group, Weights};
 use crate::merge;
 use crate::model;
@@ -16,6 +17,7 @@ use crate::operation::Operation;
 use crate::ran::Place;
 use crate::report::Report;
 use crate::shapes::{self, Shape};
+use crate::single::Single;
 
 /// Types of the layers, in turn.
 const TYPES: [DType; 3] = [DType::F16, DType::F32, DType::Bf16];
@@ -61,8 +63,9 @@ pub fn run(args: &VerifyArgs) -> Result<bool> {
     // Cases that share no numbers with others.
     let asked = |label: &str| args.only.as_ref().is_none_or(|only| label.contains(only));
     let mut alone = Vec::new();
-    for case in merge::cases() {
-        alone.extend(places.iter().filter(|place| asked(&case.about().label(place))).map(|place| (case, place)));
+    let singles: Vec<Single> = attention::cases().into_iter().chain(merge::cases()).collect();
+    for case in &singles {
+        alone.extend(places.iter().filter(|place| asked(&case.about.label(place))).map(|place| (case, place)));
     }
 
     let count: usize = planned.iter().map(|(_, cases)| cases.len()).sum();
@@ -83,8 +86,8 @@ pub fn run(args: &VerifyArgs) -> Result<bool> {
         }
     }
     for (case, place) in alone {
-        report.starting(&case.about().label(place));
-        report.add(&case.about().result(place, case.run(place)));
+        report.starting(&case.about.label(place));
+        report.add(&case.about.clone().result(place, case.run(place)));
     }
     Ok(report.finish(start.elapsed()))
 }

@@ -45,6 +45,19 @@ fn verify_merges_partial_results() {
 }
 
 #[test]
+fn verify_attends() {
+    let output = halfbyte(&["verify", "--json", "--device", "emulator:sm_80", "--only", "attention"]);
+    let lines = json_lines(&output);
+    let (_, cases) = lines.split_last().expect("a summary");
+    assert!(output.status.success() && cases.len() == 30, "{} cases, {lines:?}", cases.len());
+    for case in cases {
+        assert_eq!((&case["op"], &case["references"]), (&"attention".into(), &"f64+candle".into()), "{case:?}");
+        assert!(case["worst"].as_f64().is_some_and(|worst| worst <= 1.0), "{case:?}");
+    }
+    assert!(cases.iter().any(|case| case["worst"].as_f64().is_some_and(|worst| worst > 0.1)), "bounds are wishes");
+}
+
+#[test]
 fn verify_speaks_json_and_reaches_every_kernel() {
     let output = halfbyte(&["verify", "--json", "--device", "emulator:sm_90a", "--only", "M=130"]);
     assert!(output.status.success());
@@ -252,6 +265,8 @@ fn profile_is_a_table_that_fits_a_page() {
         &["gemm", "5x70x300", "--dtype", "s8", "--out", "s32", "--split-k", "2"],
         &["gemm", "5x70x300", "--dtype", "e5m2", "--k-group", "64", "--arch", "sm_89"],
         &["merge", "3x5x2x40", "--dtype", "bf16"],
+        &["attention", "B=1", "Q=70", "K=130", "H=4", "G=2", "D=72", "--causal", "--window", "40"],
+        &["attention", "2x9x30x2x1x64", "--dtype", "bf16", "--out", "f32"],
         &["merge", "P=3", "T=5", "H=2", "D=64", "--out", "f32"],
     ] {
         let output = halfbyte(&[&["profile"], op].concat());
@@ -279,14 +294,14 @@ fn profile_says_what_its_json_holds() {
 
 #[test]
 fn profile_refuses_what_it_cannot_do() {
-    let cases: [(&[&str], &str); 28] = [
+    let cases: [(&[&str], &str); 32] = [
         (&["gemm", "4x4x64", "--dtype", "f32"], "--dtype f32"),
         (&["gemm", "4x4x64", "--out", "e4m3"], "--out e4m3"),
         (&["gemm", "4x4x64", "--dtype", "e4m3"], "8.9"),
         (&["gemm", "4x4x64", "--k-group", "64"], "f16 by groups of K"),
         (&["gemm", "4x4x64", "--kernel", "wgmma"], "gemm_f16_mma_64x64x32 with K whole"),
         (&["linear", "4x4x64", "--k-group", "64"], "--k-group"),
-        (&["attention", "1x2x3"], "quantize_rows, quantize, gemm_s8, gemm, linear, merge"),
+        (&["convolution", "1x2x3"], "quantize_rows, quantize, gemm_s8, gemm, linear, merge, attention"),
         (&["quantize", "4x64", "--scheme", "columns"], "rows, zeros, groups64, groups128, given"),
         (&["quantize", "4x64", "--codes", "s4"], "s8, e4m3, e5m2"),
         (&["quantize", "4x64", "--codes", "e4m3"], "8.9"),
@@ -308,6 +323,10 @@ fn profile_refuses_what_it_cannot_do() {
         (&["merge", "2x3x4x8", "--dtype", "s8"], "--dtype s8"),
         (&["merge", "2x3x4x8", "--out", "bf16"], "--out bf16"),
         (&["merge", "2x3x4x8", "--split-k", "2"], "merge takes no --kernel or --split-k"),
+        (&["merge", "2x3x4x8", "--causal"], "merge takes no --causal"),
+        (&["attention", "1x2x3x4x3x64"], "4 query heads cannot share 3"),
+        (&["attention", "1x2x3x4x2x60"], "head_dim = 60"),
+        (&["attention", "1x2x3x4x2x64", "--dtype", "f32"], "--dtype f32"),
     ];
     for (args, word) in cases {
         let output = halfbyte(&[&["profile"], args].concat());

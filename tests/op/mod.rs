@@ -14,6 +14,7 @@ mod gemm_refusals;
 mod gemm_s8;
 mod linear;
 mod merge;
+mod merged_attention;
 mod quantize;
 mod quantize_refusals;
 mod quantize_rows;

@@ -1,6 +1,7 @@
 //! `halfbyte profile`: what the kernels of an operation ask of a machine, counted on the emulator, against what the problem
 //! needs, and the least time in which a GPU could do it.
 
+mod attention;
 mod gemm;
 mod gpu;
 mod merge;

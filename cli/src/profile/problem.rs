@@ -5,6 +5,7 @@ use halfbyte::device::{Device, LaunchCounters, Stream};
 use halfbyte::op::{
     GemmS8, GemmS8Args, InputElement, Linear, LinearArgs, OutputElement, QuantizeRows, QuantizeRowsArgs,
 };
+use halfbyte::plan::attention::Mask;
 use halfbyte::plan::gemm_s8::{self, GemmS8Plan, GemmS8Problem};
 use halfbyte::plan::quantize::{Code, Scheme};
 use halfbyte::plan::{linear, quantize_rows};
@@ -12,7 +13,7 @@ use halfbyte::reference::sample::Sample;
 use halfbyte::{Error, Result};
 use serde::Serialize;
 
-use super::quantize;
+use super::{attention, quantize};
 use crate::args::{ProfileArgs, ProfileType};
 
 /// Most bytes of operands: they lie in this computer's memory.
@@ -93,6 +94,17 @@ pub const OPERATIONS: &[Operation] = &[
         },
         run: Problem::merge,
     },
+    Operation {
+        name: "attention",
+        dims: &attention::DIMS,
+        bytes: |p| {
+            let [batch, queries, keys, heads, groups, dim] = attention::DIMS.map(|dim| p.size(dim) as u128);
+            let of = |tokens: u128, heads: u128| batch.saturating_mul(tokens * heads).saturating_mul(dim);
+            let read = of(queries, heads).saturating_add(of(keys, groups).saturating_mul(2));
+            read.saturating_mul(p.input.size()).saturating_add(of(queries, heads).saturating_mul(p.out.size()))
+        },
+        run: Problem::attention,
+    },
 ];
 
 /// What one kernel cannot do without.
@@ -134,6 +146,8 @@ pub struct Problem {
     pub b_down: bool,
     /// The elements of a group of K.
     pub k_group: Option<usize>,
+    /// Of `attention`: which keys a query sees.
+    pub mask: Mask,
     /// The kernel and the slices of K that were asked for.
     pub(super) kernel: Option<String>,
     pub(super) split_k: Option<u32>,
@@ -167,13 +181,18 @@ impl Problem {
         let (scheme, codes) = (args.scheme.as_deref().unwrap_or("groups128"), args.codes.as_deref().unwrap_or("s8"));
         let quantizes = (quantize::code(codes)?, quantize::scheme(scheme)?, args.k_down);
         let input = args.dtype.unwrap_or(ProfileType::F16);
-        let merges = operation.name == "merge";
-        let out = args.out.unwrap_or(if merges { input } else { ProfileType::F16 });
+        // What is no product of matrices gives what it takes, or f32.
+        let own = matches!(operation.name, "merge" | "attention");
+        let out = args.out.unwrap_or(if own { input } else { ProfileType::F16 });
+        if (args.causal || args.window.is_some()) && operation.name != "attention" {
+            return bad(format!("{} takes no --causal or --window", operation.name));
+        }
+        let mask = attention::mask(args)?;
         let (b_down, k_group) = (args.k_down, args.k_group);
-        let problem = Problem { operation, sizes, input, out, quantizes, b_down, k_group, kernel, split_k };
+        let problem = Problem { operation, sizes, input, out, quantizes, b_down, k_group, mask, kernel, split_k };
         let has_product = operation.dims.contains(&"N");
-        if !has_product && (problem.kernel.is_some() || split_k.is_some() || (args.out.is_some() && !merges)) {
-            let out = if merges { "" } else { "--out, " };
+        if !has_product && (problem.kernel.is_some() || split_k.is_some() || (args.out.is_some() && !own)) {
+            let out = if own { "" } else { "--out, " };
             return bad(format!("{} takes no {out}--kernel or --split-k", operation.name));
         }
         if operation.name == "gemm_s8" && args.dtype.is_some() {
@@ -218,6 +237,7 @@ impl Problem {
             "quantize" => format!("{} -> {}, {}", self.input, self.quantizes.0, self.quantizes.1),
             "gemm_s8" => format!("s8 x s8 -> {}", self.out),
             "merge" => format!("{} -> {}", self.input, self.out),
+            "attention" => format!("{} -> {}, {}", self.input, self.out, self.mask),
             "gemm" => {
                 let down = if self.b_down { " with K down its rows" } else { "" };
                 let groups = self.k_group.map(|group| format!(", K in groups of {group}")).unwrap_or_default();
@@ -256,7 +276,7 @@ impl Problem {
             return Err(Error::Value(format!("{} launched {have} kernels, not {want}", self.operation.name)));
         }
         let pairs = plans.into_iter().zip(launches);
-        let wide = self.operation.name == "gemm" && self.input.size() == 2;
+        let wide = matches!(self.operation.name, "gemm" | "attention") && self.input.size() == 2;
         Ok(pairs.map(|((plan, ideal), launch)| Profiled { plan, ideal, launch, wide }).collect())
     }
 

@@ -1,0 +1,27 @@
+//! Cases that share no numbers with others.
+
+use halfbyte::Result;
+
+use crate::ran::{About, Place, Ran};
+
+/// One case: what it is about, and how it is run.
+pub struct Single {
+    /// What is told of it.
+    pub about: About,
+    run: Box<dyn Fn(&Place) -> Result<Ran>>,
+}
+
+impl Single {
+    /// A case.
+    pub fn new(about: About, run: impl Fn(&Place) -> Result<Ran> + 'static) -> Single {
+        Single { about, run: Box::new(run) }
+    }
+
+    /// Runs it and compares.
+    ///
+    /// # Errors
+    /// An error of the device or of a reference.
+    pub fn run(&self, place: &Place) -> Result<Ran> {
+        (self.run)(place)
+    }
+}
