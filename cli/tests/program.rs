@@ -46,7 +46,7 @@ fn verify_merges_partial_results() {
 
 #[test]
 fn verify_attends() {
-    let output = halfbyte(&["verify", "--json", "--device", "emulator:sm_80", "--only", "attention"]);
+    let output = halfbyte(&["verify", "--json", "--device", "emulator:sm_80", "--only", "attention "]);
     let lines = json_lines(&output);
     let (_, cases) = lines.split_last().expect("a summary");
     assert!(output.status.success() && cases.len() == 30, "{} cases, {lines:?}", cases.len());
