@@ -1,16 +1,16 @@
 //! Attention of many queries, held against the definition in f64 and candle by the rule of two references.
 
 use half::{bf16, f16};
+use halfbyte::Result;
 use halfbyte::device::Element;
 use halfbyte::format::{DType, Float};
 use halfbyte::op::{
-    Attention, AttentionArgs, AttentionElement, BiasValues, Heads, HeadsMut, LogSumExp, OutputElement, ScoreBias, TreeMask,
-    alibi_slopes,
+    Attention, AttentionArgs, AttentionElement, BiasValues, Heads, HeadsMut, LogSumExp, OutputElement, ScoreBias,
+    TreeMask, alibi_slopes,
 };
 use halfbyte::plan::attention::{AttentionProblem, Mask};
 use halfbyte::reference::attention::{self as reference, Attended, HeadProblem, exact, lse_slack, tolerance, twin};
 use halfbyte::reference::{Comparison, sample::Sample};
-use halfbyte::Result;
 
 use crate::ran::{About, Place, Ran};
 use crate::single::Single;
@@ -93,7 +93,8 @@ impl Case {
     }
 
     fn attend<T: AttentionElement + Float, O: OutputElement + Float>(&self, place: &Place) -> Result<Ran> {
-        let AttentionProblem { batch, heads, kv_heads, queries, keys, head_dim, value_dim, dtype, mask, .. } = self.problem;
+        let AttentionProblem { batch, heads, kv_heads, queries, keys, head_dim, value_dim, dtype, mask, .. } =
+            self.problem;
         let stream = &place.stream;
         let mut sample = Sample::new(&format!("{} {}", self.data, self.problem));
         let mut numbers = |len: usize| (0..len).map(|_| T::from_f32(sample.gaussian())).collect::<Vec<T>>();

@@ -10,7 +10,9 @@ use halfbyte::op::{
 use halfbyte::plan::attention::{AttentionProblem, Mask};
 use halfbyte::plan::merge::MergeProblem;
 use halfbyte::reference::Comparison;
-use halfbyte::reference::attention::{self as reference, Attended, HeadProblem, State, exact, lse_slack, tolerance, twin};
+use halfbyte::reference::attention::{
+    self as reference, Attended, HeadProblem, State, exact, lse_slack, tolerance, twin,
+};
 use halfbyte::reference::sample::{Sample, widened};
 
 use crate::support::devices;
@@ -232,14 +234,7 @@ fn a_ring_step_by_step() {
     let device = Device::emulator(Arch::Sm80);
     let stream = device.stream().unwrap();
     let (rows, op) = (queries * heads, Merge::new(&device).unwrap());
-    let problem = MergeProblem {
-        parts: 2,
-        tokens: queries,
-        heads,
-        value_dim: d,
-        dtype: DType::F32,
-        out: DType::F32,
-    };
+    let problem = MergeProblem { parts: 2, tokens: queries, heads, value_dim: d, dtype: DType::F32, out: DType::F32 };
     let plan = op.plan(&problem).unwrap();
     let q = stream.upload(&q).unwrap();
     // Nothing is known at first: the numbers of a part of -inf may be anything.

@@ -89,7 +89,8 @@ mod tests {
 
     #[test]
     fn pairs_are_what_masks_show() {
-        let of = |tokens, mask| pairs(&AttentionProblem { mask, ..AttentionProblem::new(tokens, [1, 1], 64, DType::F16) });
+        let of =
+            |tokens, mask| pairs(&AttentionProblem { mask, ..AttentionProblem::new(tokens, [1, 1], 64, DType::F16) });
         assert_eq!(of([3, 5], Mask::NONE), 15);
         assert_eq!(of([3, 5], Mask::CAUSAL), 3 + 4 + 5);
         assert_eq!(of([4, 2], Mask::CAUSAL), 1 + 2);
