@@ -11,6 +11,8 @@ mod attention_quantize;
 mod gemm;
 #[path = "manifest/merge.rs"]
 mod merge;
+#[path = "manifest/prefill_int8.rs"]
+mod prefill_int8;
 #[path = "manifest/probe.rs"]
 mod probe;
 #[path = "manifest/quantize.rs"]
@@ -85,6 +87,21 @@ pub enum Entry {
     AttentionPrefillBf16Mma64x256,
     AttentionPrefillBf16Mma128x64,
     AttentionPrefillBf16Mma128x128,
+    PrefillInt8F16W64,
+    PrefillInt8Bf16W64,
+    PrefillInt8E4m3W64,
+    PrefillInt8F16W96,
+    PrefillInt8Bf16W96,
+    PrefillInt8E4m3W96,
+    PrefillInt8F16W128,
+    PrefillInt8Bf16W128,
+    PrefillInt8E4m3W128,
+    PrefillInt8F16W192,
+    PrefillInt8Bf16W192,
+    PrefillInt8E4m3W192,
+    PrefillInt8F16W256,
+    PrefillInt8Bf16W256,
+    PrefillInt8E4m3W256,
     GemmS8Mma128x128x64,
     GemmS8Mma64x64x64,
     GemmS8Mma16x64x128,
@@ -307,6 +324,9 @@ pub const QUANTIZE_VALUES: Params = attention_quantize::QUANTIZE_VALUES;
 /// Parameters of attention of many queries.
 pub const ATTENTION_PREFILL: Params = attention::ATTENTION_PREFILL;
 
+/// Parameters of `prefill_int8`.
+pub const PREFILL_INT8: Params = prefill_int8::PREFILL_INT8;
+
 /// Parameters of every product by `mma.sync`.
 pub const GEMM_MMA: Params = gemm::GEMM_MMA;
 
@@ -338,6 +358,7 @@ const PARTS: &[&[Row]] = &[
     &merge::ROWS,
     &attention_quantize::ROWS,
     &attention::ROWS,
+    &prefill_int8::ROWS,
     KERNELS,
     &gemm::ROWS,
     &gemm::GROUPS,

@@ -349,6 +349,70 @@ HALFBYTE_AT(AttentionPrefillParams, pack, 340); HALFBYTE_AT(AttentionPrefillPara
 HALFBYTE_AT(AttentionPrefillParams, tiles, 348); HALFBYTE_AT(AttentionPrefillParams, flags, 352);
 HALFBYTE_AT(AttentionPrefillParams, scale, 356); HALFBYTE_AT(AttentionPrefillParams, softcap, 360);
 
+struct PrefillInt8Params {
+    const void* q_codes;  ///< rows of D int8, as quantize_heads leaves them
+    const void* k_codes;  ///< the same of k
+    const void* q_scales;  ///< float by head and position
+    const void* k_scales;  ///< float by head and position
+    const void* shift;  ///< float by head and position: q times the mean taken from k; or null
+    const void* v;  ///< rows of value_dim numbers; or e4m3 as quantize_values leaves them
+    const void* v_scales;  ///< [batch, kv_heads, value_dim] float with e4m3; else null
+    void* out;  ///< rows of value_dim numbers of type out_type
+    void* lse;  ///< float by batch and head, tokens side by side; or null
+    const void* q_cu;  ///< [batch + 1] uint32: where packed queries begin and end; or null
+    const void* k_cu;  ///< [batch + 1] uint32: where packed keys begin and end; or null
+    const void* k_lens;  ///< [batch] uint32: keys of each sequence, at most keys; or null
+    const void* sinks;  ///< [heads] float, or null
+    const void* slopes;  ///< [heads] float, or null
+    int64_t v_batch;  ///< elements of v from a sequence to the next; not of e4m3
+    int64_t v_token;  ///< from a token to the next
+    int64_t v_head;  ///< from a head to the next
+    int64_t out_batch;  ///< the same of out
+    int64_t out_token;  ///< the same of out
+    int64_t out_head;  ///< the same of out
+    int64_t lse_batch;  ///< elements of lse from a sequence to the next; packed: not used
+    int64_t lse_head;  ///< from a head to the next
+    uint32_t batch;  ///< sequences
+    uint32_t heads;  ///< heads of q
+    uint32_t kv_heads;  ///< heads of k and v, a divisor of heads
+    uint32_t queries;  ///< most queries of a sequence
+    uint32_t keys;  ///< most keys of a sequence
+    uint32_t q_total;  ///< packed: queries of all; else not used
+    uint32_t k_total;  ///< packed: keys of all; else not used
+    uint32_t q_pitch;  ///< positions of queries in a row of scales
+    uint32_t k_pitch;  ///< positions of keys in a row of scales, and of codes of v
+    uint32_t value_dim;  ///< channels of v and out, a multiple of 8 up to D
+    uint32_t q_tiles;  ///< blocks for the queries of a head: of 64
+    uint32_t left;  ///< keys before its position that a query sees, at most 2^30
+    uint32_t right;  ///< keys after its position that a query sees, at most 2^30
+    uint32_t keep_first;  ///< first keys that are seen whatever left says
+    uint32_t out_type;  ///< 1 f16, 2 bf16
+    float scale;  ///< of a product of a query and a key
+    float softcap;  ///< above 0, or 0 where scores are not bent
+};
+static_assert(sizeof(PrefillInt8Params) == 248, "size of PrefillInt8Params");
+static_assert(alignof(PrefillInt8Params) == 8, "alignment of PrefillInt8Params");
+HALFBYTE_AT(PrefillInt8Params, q_codes, 0); HALFBYTE_AT(PrefillInt8Params, k_codes, 8);
+HALFBYTE_AT(PrefillInt8Params, q_scales, 16); HALFBYTE_AT(PrefillInt8Params, k_scales, 24);
+HALFBYTE_AT(PrefillInt8Params, shift, 32); HALFBYTE_AT(PrefillInt8Params, v, 40);
+HALFBYTE_AT(PrefillInt8Params, v_scales, 48); HALFBYTE_AT(PrefillInt8Params, out, 56);
+HALFBYTE_AT(PrefillInt8Params, lse, 64); HALFBYTE_AT(PrefillInt8Params, q_cu, 72);
+HALFBYTE_AT(PrefillInt8Params, k_cu, 80); HALFBYTE_AT(PrefillInt8Params, k_lens, 88);
+HALFBYTE_AT(PrefillInt8Params, sinks, 96); HALFBYTE_AT(PrefillInt8Params, slopes, 104);
+HALFBYTE_AT(PrefillInt8Params, v_batch, 112); HALFBYTE_AT(PrefillInt8Params, v_token, 120);
+HALFBYTE_AT(PrefillInt8Params, v_head, 128); HALFBYTE_AT(PrefillInt8Params, out_batch, 136);
+HALFBYTE_AT(PrefillInt8Params, out_token, 144); HALFBYTE_AT(PrefillInt8Params, out_head, 152);
+HALFBYTE_AT(PrefillInt8Params, lse_batch, 160); HALFBYTE_AT(PrefillInt8Params, lse_head, 168);
+HALFBYTE_AT(PrefillInt8Params, batch, 176); HALFBYTE_AT(PrefillInt8Params, heads, 180);
+HALFBYTE_AT(PrefillInt8Params, kv_heads, 184); HALFBYTE_AT(PrefillInt8Params, queries, 188);
+HALFBYTE_AT(PrefillInt8Params, keys, 192); HALFBYTE_AT(PrefillInt8Params, q_total, 196);
+HALFBYTE_AT(PrefillInt8Params, k_total, 200); HALFBYTE_AT(PrefillInt8Params, q_pitch, 204);
+HALFBYTE_AT(PrefillInt8Params, k_pitch, 208); HALFBYTE_AT(PrefillInt8Params, value_dim, 212);
+HALFBYTE_AT(PrefillInt8Params, q_tiles, 216); HALFBYTE_AT(PrefillInt8Params, left, 220);
+HALFBYTE_AT(PrefillInt8Params, right, 224); HALFBYTE_AT(PrefillInt8Params, keep_first, 228);
+HALFBYTE_AT(PrefillInt8Params, out_type, 232); HALFBYTE_AT(PrefillInt8Params, scale, 236);
+HALFBYTE_AT(PrefillInt8Params, softcap, 240);
+
 struct GemmS8WgmmaParams {
     TensorMapBytes a_map;  ///< a as [M, K] int8, box TILE_M x TILE_K, 128-byte swizzle
     TensorMapBytes b_map;  ///< b as [N, K] int8, box TILE_N x TILE_K, 128-byte swizzle

@@ -1,6 +1,6 @@
 //! Q, K and V in 16 bits to the 8-bit operands of attention, on the device.
 
-use super::{InputElement, Step, check};
+use super::{Heads, InputElement, Step, check};
 use crate::device::{Device, Element, Launch, LaunchBuilder, Region, Span, Status, Stream, View, ViewMut};
 use crate::plan::attention_quantize::{
     self as plan, AttentionQuantizePlan, AttentionQuantizeProblem, KeyMean, OPERAND_ALIGN,
@@ -33,27 +33,6 @@ pub struct AttentionQuantize {
     values: bool,
 }
 
-/// Rows of a tensor by sequence, token and head: element `batch · b + token · t + head · h` is the first of a row, whose
-/// numbers lie side by side. All strides are in elements; with packed sequences `batch` is not used.
-pub struct HeadRows<'a, T> {
-    /// From the first element on.
-    pub view: View<'a, T>,
-    /// From a sequence to the next.
-    pub batch: usize,
-    /// From a token to the next.
-    pub token: usize,
-    /// From a head to the next.
-    pub head: usize,
-}
-
-impl<T> Clone for HeadRows<'_, T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for HeadRows<'_, T> {}
-
 /// What is taken from K, as the plan's [`KeyMean`] asks for it: f32 `[batch, kv_heads, head_dim]`.
 pub enum Mean<'a> {
     /// Output.
@@ -67,11 +46,11 @@ pub enum Mean<'a> {
 /// What one run works on.
 pub struct AttentionQuantizeArgs<'a, T> {
     /// Queries.
-    pub q: HeadRows<'a, T>,
+    pub q: Heads<'a, T>,
     /// Keys.
-    pub k: HeadRows<'a, T>,
+    pub k: Heads<'a, T>,
     /// Values, where the plan quantizes them.
-    pub v: Option<HeadRows<'a, T>>,
+    pub v: Option<Heads<'a, T>>,
     /// The mean of K.
     pub mean: Mean<'a>,
     /// Where packed queries begin and end: `[batch + 1]`, on the device.
@@ -140,6 +119,15 @@ impl AttentionQuantize {
             )));
         }
         Ok(())
+    }
+
+    /// The operation quantizes values if and only if the problem does.
+    pub(super) fn serves_exactly(&self, problem: &AttentionQuantizeProblem) -> Result<()> {
+        self.serves(&AttentionQuantizeProblem { values: problem.values || self.values, ..*problem })?;
+        if self.values == problem.values {
+            return Ok(());
+        }
+        Err(Error::Unsupported("the problem leaves values in 16 bits, but the operation was made for e4m3".into()))
     }
 
     /// Does the planned work on a stream. Allocates nothing and does not wait.
@@ -270,7 +258,7 @@ impl AttentionQuantize {
             return Err(Error::Shape(format!("the plan is for {}, but q holds {}", p.input, T::INPUT)));
         }
         let AttentionQuantizeArgs { q, k, v, mean, q_cu_seqlens, k_cu_seqlens, k_lens, operands, status } = args;
-        let mut inputs = Inputs { device: &self.device, spans: [None; 8], count: 0 };
+        let mut inputs = Inputs::new(&self.device);
         let [q_total, k_total] = p.packed.map_or([None; 2], |totals| totals.map(Some));
         inputs.rows("q", q, [p.batch, p.queries, p.heads, p.head_dim], q_total)?;
         inputs.rows("k", k, [p.batch, p.keys, p.kv_heads, p.head_dim], k_total)?;
@@ -344,19 +332,19 @@ impl AttentionQuantize {
 }
 
 /// The buffer of operands, taken apart.
-struct Parts<'a> {
-    q_codes: ViewMut<'a, i8>,
-    k_codes: ViewMut<'a, i8>,
-    q_scales: ViewMut<'a, f32>,
-    k_scales: ViewMut<'a, f32>,
-    shift: ViewMut<'a, f32>,
-    v_codes: ViewMut<'a, u8>,
-    v_scales: ViewMut<'a, f32>,
-    partials: ViewMut<'a, u32>,
+pub(super) struct Parts<'a> {
+    pub q_codes: ViewMut<'a, i8>,
+    pub k_codes: ViewMut<'a, i8>,
+    pub q_scales: ViewMut<'a, f32>,
+    pub k_scales: ViewMut<'a, f32>,
+    pub shift: ViewMut<'a, f32>,
+    pub v_codes: ViewMut<'a, u8>,
+    pub v_scales: ViewMut<'a, f32>,
+    pub partials: ViewMut<'a, u32>,
 }
 
 impl<'a> Parts<'a> {
-    fn new(operands: ViewMut<'a, u8>, layout: &plan::OperandLayout) -> Result<Parts<'a>> {
+    pub fn new(operands: ViewMut<'a, u8>, layout: &plan::OperandLayout) -> Result<Parts<'a>> {
         // Ranges come in order and do not meet.
         let mut rest = Some((operands, 0));
         let mut next = |range: &std::ops::Range<usize>| {
@@ -379,21 +367,25 @@ impl<'a> Parts<'a> {
 }
 
 /// What is read, with its checks.
-struct Inputs<'d> {
+pub(super) struct Inputs<'d> {
     device: &'d Device,
     spans: [Option<(&'static str, Span)>; 8],
     count: usize,
 }
 
-impl Inputs<'_> {
-    fn add(&mut self, what: &'static str, span: Span) {
+impl<'d> Inputs<'d> {
+    pub fn new(device: &'d Device) -> Inputs<'d> {
+        Inputs { device, spans: [None; 8], count: 0 }
+    }
+
+    pub fn add(&mut self, what: &'static str, span: Span) {
         if let Some(slot) = self.spans.get_mut(self.count) {
             *slot = Some((what, span));
             self.count += 1;
         }
     }
 
-    fn array<T: Element>(
+    pub fn array<T: Element>(
         &mut self,
         what: &'static str,
         view: &View<'_, T>,
@@ -407,10 +399,10 @@ impl Inputs<'_> {
     }
 
     /// Rows lie in their view: `[batch, tokens, heads, dim]`, or packed `[total, heads, dim]`.
-    fn rows<T: Element>(
+    pub fn rows<T: Element>(
         &mut self,
         what: &'static str,
-        rows: &HeadRows<'_, T>,
+        rows: &Heads<'_, T>,
         [batch, tokens, heads, dim]: [usize; 4],
         total: Option<usize>,
     ) -> Result<()> {
@@ -428,15 +420,41 @@ impl Inputs<'_> {
         self.add(what, rows.view.span());
         Ok(())
     }
+
+    /// Rows to write lie in their view, meet neither each other nor an input: (count, stride) of each dimension.
+    pub fn output<T: Element>(
+        &self,
+        what: &'static str,
+        view: &ViewMut<'_, T>,
+        mut strides: [(usize, usize); 3],
+        dim: usize,
+    ) -> Result<()> {
+        check::device(self.device, what, view)?;
+        if dim == 0 || strides.iter().any(|&(count, _)| count == 0) {
+            return Ok(());
+        }
+        strides.sort_unstable_by_key(|&(_, stride)| stride);
+        let mut need = dim;
+        for (count, stride) in strides.into_iter().filter(|&(count, _)| count > 1) {
+            if stride < need {
+                return Err(Error::Shape(format!("rows of {what} meet: {count} of {need} elements, {stride} apart")));
+            }
+            need = need.saturating_add((count - 1).saturating_mul(stride));
+        }
+        if view.len() < need {
+            return Err(Error::TooShort { what, have: view.len(), need, unit: "elements" });
+        }
+        self.spans.iter().flatten().try_for_each(|input| check::apart((what, view.span()), &[*input]))
+    }
 }
 
-fn optional<'a, T: Element>(launch: &mut LaunchBuilder<'a>, view: Option<View<'a, T>>) {
+pub(super) fn optional<'a, T: Element>(launch: &mut LaunchBuilder<'a>, view: Option<View<'a, T>>) {
     match view {
         Some(view) => launch.ptr(view),
         None => launch.null(),
     };
 }
 
-fn strides<T>(launch: &mut LaunchBuilder<'_>, rows: &HeadRows<'_, T>) {
+fn strides<T>(launch: &mut LaunchBuilder<'_>, rows: &Heads<'_, T>) {
     launch.i64(rows.batch as i64).i64(rows.token as i64).i64(rows.head as i64);
 }

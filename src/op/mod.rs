@@ -9,6 +9,7 @@
 //! | [`ColumnSums`] | the sums that correct a product for zero points |
 //! | [`Gemm`] | dense products of int8, f16, bf16 and 8-bit floats, with scales, zero points, α, β, bias and batches; of 8 bits by groups of K too |
 //! | [`Merge`] | partial results of attention, of split sequences, shared prefixes or rings, joined to the whole |
+//! | [`AttentionInt8`] | attention with scores of signed bytes, P·V in 16 bits or e4m3, its quantizers included |
 //! | [`AttentionQuantize`] | Q, K and V in 16 bits to the 8-bit operands of attention: K less its mean, V turned |
 //! | [`Attention`] | attention of many queries in f16 and bf16: grouped heads, packed and paged sequences, causal, window and bit masks, ALiBi, soft-cap, bias, sinks |
 //! | [`GemmS8`] | the int8 product itself, exact in s32 or scaled to f32, f16 or bf16 |
@@ -19,6 +20,7 @@
 //! then. Arguments that break a rule are refused with their values before anything is launched.
 
 mod attention;
+mod attention_int8;
 mod attention_quantize;
 mod check;
 mod column_sums;
@@ -37,7 +39,8 @@ pub use attention::{
     Attention, AttentionArgs, AttentionElement, BiasValues, Heads, HeadsMut, LogSumExp, PageTable, ScoreBias, TreeMask,
     alibi_slopes,
 };
-pub use attention_quantize::{AttentionQuantize, AttentionQuantizeArgs, HeadRows, Mean};
+pub use attention_int8::{AttentionInt8, AttentionInt8Args};
+pub use attention_quantize::{AttentionQuantize, AttentionQuantizeArgs, Mean};
 pub use column_sums::ColumnSums;
 pub use element::{CodeElement, InputElement, OutputElement};
 pub use gemm::{Addend, Copies, Gemm, GemmArgs, GemmElement, GroupScales, Path, SharedBy, Strided, StridedMut};

@@ -8,6 +8,7 @@
 //! and the rules that every plan keeps.
 
 pub mod attention;
+pub mod attention_int8;
 pub mod attention_quantize;
 pub mod column_sums;
 pub mod gemm;

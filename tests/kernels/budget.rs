@@ -13,9 +13,9 @@ use halfbyte::kernels;
 use halfbyte::manifest::{Entry, ROWS};
 use halfbyte::op::{Linear, LinearArgs};
 
-use super::Bench;
 use super::gemm_s8::{Case, MMA, Out, WGMMA};
-use super::{attention, attention_quantize, bytes, merge, quantize_rows, quantized, sequences};
+use super::{Bench, attention, prefill_case::Prefill, prefill_int8};
+use super::{attention_quantize, bytes, merge, quantize_rows, quantized, sequences};
 use super::{gemm_mma, mma_entries};
 
 /// How to write the file.
@@ -277,6 +277,22 @@ fn for_attention(all: &mut BTreeMap<String, Budget>) {
     }
 }
 
+/// Attention on bytes: every width, causal, whole rows; and ragged ones that start anywhere.
+fn attention_on_bytes(all: &mut BTreeMap<String, Budget>) {
+    let bench = Bench::new(Arch::Sm89);
+    let mut add = |case: &Prefill, what: &str| {
+        let name = format!("{} on sm_89: {what}", case.entry().row().symbol);
+        all.insert(name, Budget::of(&prefill_int8::random(&bench, case, true)));
+    };
+    for (width, e4m3) in prefill_int8::WIDTHS.into_iter().flat_map(|width| [(width, false), (width, true)]) {
+        let case = Prefill { e4m3, ..Prefill::new(sequences::Case::new(&[[128, 192]], (2, 1), width)) };
+        add(&case.causal(), "128 queries x 2, 192 keys, causal");
+    }
+    let of = sequences::Case { pad: 3, bf16: true, ..sequences::Case::new(&[[70, 150]], (2, 2), 64) };
+    let case = Prefill { shift: true, softcap: 5.0, sinks: true, slopes: true, ..Prefill::new(of) };
+    add(&case, "70 queries, 150 keys x 2, all options");
+}
+
 /// The layer as it is planned: a plan that takes another kernel shows too.
 fn planned(arch: Arch, all: &mut BTreeMap<String, Budget>) {
     let device = Device::emulator(arch);
@@ -328,6 +344,7 @@ fn measured() -> BTreeMap<String, Budget> {
     merged(on(Arch::Sm80), &mut all);
     for_attention(&mut all);
     attentions(on(Arch::Sm80), &mut all);
+    attention_on_bytes(&mut all);
     planned(Arch::Sm80, &mut all);
     planned(Arch::Sm90a, &mut all);
     all
@@ -336,7 +353,8 @@ fn measured() -> BTreeMap<String, Budget> {
 #[test]
 fn every_kernel_keeps_its_budget() {
     let now = measured();
-    assert_eq!(now.len(), 4 * 3 + (1 + 3 + 6 + 2 * 3) * 2 + 1 + 3 * 3 + 8 * 2 + 4 + 4 + 4 * 2 + 11 * 2 + 2 * 4);
+    let attentions = 4 + 4 * 2 + 11 * 2 + 5 * 2 + 1;
+    assert_eq!(now.len(), 4 * 3 + (1 + 3 + 6 + 2 * 3) * 2 + 1 + 3 * 3 + 8 * 2 + 4 + attentions + 2 * 4);
     if std::env::var_os("HALFBYTE_UPDATE_BUDGETS").is_some() {
         fs::write(file(), render(&now)).unwrap();
     }

@@ -7,7 +7,8 @@ use halfbyte::manifest::{Entry, ROWS};
 
 use super::Bench;
 use super::gemm_s8::{Case, MMA, Out, WGMMA};
-use super::{attention, attention_quantize, bytes, merge, quantize_columns, quantize_groups, quantize_rows, quantized};
+use super::{attention, attention_quantize, merge, prefill_int8};
+use super::{bytes, quantize_columns, quantize_groups, quantize_rows, quantized};
 
 const ORDERS: [AsyncOrder; 3] = [AsyncOrder::Late, AsyncOrder::Early, AsyncOrder::Random(11)];
 
@@ -100,6 +101,22 @@ fn quantizing_for_attention_is_clean() {
     assert_eq!(attention_quantize::cases(&bench(Arch::Sm89, AsyncOrder::Late)), 7);
 }
 
+#[test]
+fn attention_on_bytes_is_clean() {
+    let mut cases = 0;
+    for order in ORDERS {
+        let bench = bench(Arch::Sm89, order);
+        for (i, width) in prefill_int8::WIDTHS.into_iter().enumerate() {
+            for kind in 0..3 {
+                let all = prefill_int8::cases(width, kind);
+                prefill_int8::random(&bench, &all[(i + kind) % all.len()], false);
+                cases += 1;
+            }
+        }
+    }
+    assert_eq!(cases, 3 * 5 * 3);
+}
+
 /// Ragged edges, every way in which operands come, slices that are fewer steps than the ring has, and a batch.
 #[test]
 fn every_product_by_mma_is_clean() {
@@ -170,8 +187,8 @@ fn every_entry_has_its_checked_run() {
     entries.extend(["quantize_groups", "quantize_columns"].iter().flat_map(|source| quantized::entries(source, "")));
     entries.extend([Entry::TransposeBytesB8, Entry::ColumnSumsS8]);
     entries.extend(merge::ENTRIES);
-    let operands = ["key_mean", "quantize_heads", "quantize_values"];
-    entries.extend(operands.iter().flat_map(|source| quantized::entries(source, "")));
+    let bytes = ["key_mean", "quantize_heads", "quantize_values", "prefill_int8"];
+    entries.extend(bytes.iter().flat_map(|source| quantized::entries(source, "")));
     entries.extend(attention::entries().map(|row| row.entry));
     for row in ROWS {
         assert!(row.source.starts_with("probe/") || entries.contains(&row.entry), "{} has none", row.symbol);

@@ -14,6 +14,8 @@ mod merge;
 mod mma_edges;
 mod mma_entries;
 mod mma_traffic;
+mod prefill_case;
+mod prefill_int8;
 mod quantize_columns;
 mod quantize_groups;
 mod quantize_rows;

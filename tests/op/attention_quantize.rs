@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 use halfbyte::device::{Buffer, Device, Status};
-use halfbyte::op::{AttentionQuantize, AttentionQuantizeArgs, HeadRows, InputElement, Mean, Step};
+use halfbyte::op::{AttentionQuantize, AttentionQuantizeArgs, Heads, InputElement, Mean, Step};
 use halfbyte::plan::attention_quantize::{AttentionQuantizePlan, AttentionQuantizeProblem, KeyMean};
 use halfbyte::plan::quantize_rows::Input;
 use halfbyte::reference::attention_quantize as reference;
@@ -61,9 +61,9 @@ struct Rows<T> {
 const GAP: usize = 8;
 
 impl<T: InputElement> Rows<T> {
-    fn args(&self) -> HeadRows<'_, T> {
+    fn args(&self) -> Heads<'_, T> {
         let head = self.dim + GAP;
-        HeadRows { view: self.buffer.view(), batch: self.most * self.heads * head, token: self.heads * head, head }
+        Heads { view: self.buffer.view(), batch: self.most * self.heads * head, token: self.heads * head, head }
     }
 
     /// The rows of one head of one sequence whose first row is `begin`.

@@ -3,7 +3,7 @@
 use half::{bf16, f16};
 use halfbyte::device::{Device, Element, Region, Status, View, ViewMut};
 use halfbyte::emulator::Arch;
-use halfbyte::op::{AttentionQuantize, AttentionQuantizeArgs, HeadRows, Mean};
+use halfbyte::op::{AttentionQuantize, AttentionQuantizeArgs, Heads, Mean};
 use halfbyte::plan::attention_quantize::{AttentionQuantizeProblem, KeyMean};
 use halfbyte::plan::quantize_rows::Input;
 
@@ -53,7 +53,7 @@ fn what_is_refused_and_why() {
     type Args<'a> = AttentionQuantizeArgs<'a, f16>;
     let mut run = |plan, change: &mut dyn FnMut(&mut Args<'static>)| {
         // Nothing here lives as long as it says, and nothing is used after the run.
-        let rows = |heads: usize, dim: usize, tokens: usize| HeadRows {
+        let rows = |heads: usize, dim: usize, tokens: usize| Heads {
             view: read(here, at, 2048),
             batch: tokens * heads * dim,
             token: heads * dim,
@@ -132,8 +132,8 @@ fn what_is_refused_and_why() {
                 &plan,
                 &stream,
                 AttentionQuantizeArgs::<bf16> {
-                    q: HeadRows { view: read(here, at, 2048), batch: 0, token: 0, head: 0 },
-                    k: HeadRows { view: read(here, at, 2048), batch: 0, token: 0, head: 0 },
+                    q: Heads { view: read(here, at, 2048), batch: 0, token: 0, head: 0 },
+                    k: Heads { view: read(here, at, 2048), batch: 0, token: 0, head: 0 },
                     v: None,
                     mean: Mean::Zero,
                     q_cu_seqlens: None,
@@ -151,8 +151,8 @@ fn what_is_refused_and_why() {
                 &plan,
                 &foreign,
                 AttentionQuantizeArgs::<f16> {
-                    q: HeadRows { view: read(here, at, 2048), batch: 0, token: 0, head: 0 },
-                    k: HeadRows { view: read(here, at, 2048), batch: 0, token: 0, head: 0 },
+                    q: Heads { view: read(here, at, 2048), batch: 0, token: 0, head: 0 },
+                    k: Heads { view: read(here, at, 2048), batch: 0, token: 0, head: 0 },
                     v: None,
                     mean: Mean::Zero,
                     q_cu_seqlens: None,
@@ -188,8 +188,8 @@ fn what_is_refused_and_why() {
                     &plan,
                     &other,
                     AttentionQuantizeArgs::<f16> {
-                        q: HeadRows { view: read(here, at, 2048), batch: 0, token: 0, head: 0 },
-                        k: HeadRows { view: read(here, at, 2048), batch: 0, token: 0, head: 0 },
+                        q: Heads { view: read(here, at, 2048), batch: 0, token: 0, head: 0 },
+                        k: Heads { view: read(here, at, 2048), batch: 0, token: 0, head: 0 },
                         v: None,
                         mean: Mean::Zero,
                         q_cu_seqlens: None,

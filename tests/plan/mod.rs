@@ -1,6 +1,7 @@
 //! Plans: golden decisions, budgets, coverage, scratch.
 
 mod attention;
+mod attention_int8;
 mod attention_quantize;
 mod bytes;
 mod gemm;

@@ -36,7 +36,7 @@ impl Mask {
         if self.causal { Some(0) } else { self.right }
     }
 
-    fn check(&self) -> Result<()> {
+    pub(in crate::plan) fn check(&self) -> Result<()> {
         match self.right {
             Some(right) if self.causal && right > 0 => Err(Error::Shape(format!(
                 "a causal mask lets a query see no key after its own, but the window asks for {right}"

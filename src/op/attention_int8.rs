@@ -1,0 +1,265 @@
+//! Attention in 8 bits, on the device.
+
+use super::attention_quantize::{AttentionQuantize, AttentionQuantizeArgs, Inputs, Mean, Parts, optional};
+use super::{Heads, HeadsMut, InputElement, LogSumExp, Step, check};
+use crate::device::{Device, Launch, Region, Status, Stream, View, ViewMut};
+use crate::plan::attention_int8::{self as plan, AttentionInt8Plan, AttentionInt8Problem};
+use crate::plan::attention_quantize::AttentionQuantizeProblem;
+use crate::plan::quantize_rows::Input;
+use crate::{Error, Result};
+
+/// Attention whose scores are products of signed bytes, from Q, K and V in f16 or bf16:
+///
+/// ```text
+/// s(i, j) = scale · Σ q[i] k[j]          by the codes and scales of AttentionQuantize, K less its mean over the keys
+/// softcap : s = cap · tanh(s / cap)      slope : s -= slope[h] · |p - j|,  p = i + keys - queries
+/// out[i]  = Σ_seen exp(s) v[j] / D,      lse[i] = ln D,      D = Σ_seen exp(s) + exp(sink[h])
+/// ```
+///
+/// A run launches the quantizers too; [`AttentionInt8Plan`] prints and counts every launch. P·V is in the type of V, or in e4m3
+/// where the problem says so (compute capability 8.9 and later). What the mean of K moves is put back into `lse`, `sinks` and
+/// `softcap`, so that all numbers are those of attention itself, up to what 8 bits lose. A query that sees nothing gives 0 and −∞
+/// where it has no sink. Same plan, same bits.
+///
+/// A NaN or an infinity in a query spoils its row; in a key its head (through the mean); in a value its channel with e4m3, else what
+/// sees it; [`nonfinite_input`](crate::device::StatusFlags::nonfinite_input) tells of it, except of values in 16 bits.
+#[derive(Clone, Debug)]
+pub struct AttentionInt8 {
+    quantize: AttentionQuantize,
+}
+
+/// What one run works on. [`new`](AttentionInt8Args::new) gives plain attention; the other fields are public.
+pub struct AttentionInt8Args<'a, T, O> {
+    /// Queries.
+    pub q: Heads<'a, T>,
+    /// Keys.
+    pub k: Heads<'a, T>,
+    /// Values.
+    pub v: Heads<'a, T>,
+    /// The mean of K, as the problem says.
+    pub mean: Mean<'a>,
+    /// Where packed queries begin and end: `[batch + 1]` on the device.
+    pub q_cu_seqlens: Option<View<'a, u32>>,
+    /// The same of keys.
+    pub k_cu_seqlens: Option<View<'a, u32>>,
+    /// Keys of each sequence, `[batch]` on the device, where they are fewer than there is room for.
+    pub k_lens: Option<View<'a, u32>>,
+    /// The output, rows of `value_dim`.
+    pub out: HeadsMut<'a, O>,
+    /// Log-sum-exps, if they are wanted.
+    pub lse: Option<LogSumExp<'a>>,
+    /// What a product of a query and a key is multiplied with: finite, not negative.
+    pub scale: f32,
+    /// Scores are bent to stay between −cap and cap: finite, above 0.
+    pub softcap: Option<f32>,
+    /// `[heads]`: the score of one more key of each head, which has no value.
+    pub sinks: Option<View<'a, f32>>,
+    /// `[heads]`: what a score loses for each key between the query's position and the key (ALiBi).
+    pub slopes: Option<View<'a, f32>>,
+    /// At least [`AttentionInt8Plan::scratch_bytes`], aligned to [`OPERAND_ALIGN`](crate::plan::attention_quantize::OPERAND_ALIGN).
+    pub scratch: ViewMut<'a, u8>,
+    /// Where a non-finite input is told.
+    pub status: Option<&'a mut Status>,
+}
+
+impl<'a, T, O> AttentionInt8Args<'a, T, O> {
+    /// Sequences of one length, scores only scaled.
+    pub fn new(
+        [q, k, v]: [Heads<'a, T>; 3],
+        out: HeadsMut<'a, O>,
+        mean: Mean<'a>,
+        scale: f32,
+        scratch: ViewMut<'a, u8>,
+    ) -> AttentionInt8Args<'a, T, O> {
+        AttentionInt8Args {
+            q,
+            k,
+            v,
+            mean,
+            q_cu_seqlens: None,
+            k_cu_seqlens: None,
+            k_lens: None,
+            out,
+            lse: None,
+            scale,
+            softcap: None,
+            sinks: None,
+            slopes: None,
+            scratch,
+            status: None,
+        }
+    }
+}
+
+impl AttentionInt8 {
+    /// The operation on one device, of f16 or bf16, with P·V in e4m3 (`values`) or in that type; loads its kernels.
+    ///
+    /// # Errors
+    /// As [`AttentionQuantize::new`].
+    pub fn new(device: &Device, input: Input, values: bool) -> Result<AttentionInt8> {
+        let quantize = AttentionQuantize::new(device, input, values)?;
+        for entry in plan::entries(input, values) {
+            device.load(entry)?;
+        }
+        Ok(AttentionInt8 { quantize })
+    }
+
+    /// The device that it runs on.
+    pub fn device(&self) -> &Device {
+        self.quantize.device()
+    }
+
+    /// The plan of a problem.
+    ///
+    /// # Errors
+    /// As [`plan::plan`]; another input than this operation's, or other values.
+    pub fn plan(&self, problem: &AttentionInt8Problem) -> Result<AttentionInt8Plan> {
+        self.quantize.serves_exactly(&problem.operands)?;
+        plan::plan(problem, self.device().facts())
+    }
+
+    /// Does the planned work on a stream. Allocates nothing and does not wait.
+    ///
+    /// # Errors
+    /// As [`launches`](Self::launches); a stream of another device; an error of the device.
+    pub fn run<T: InputElement, O: InputElement>(
+        &self,
+        plan: &AttentionInt8Plan,
+        stream: &Stream,
+        args: AttentionInt8Args<'_, T, O>,
+    ) -> Result<()> {
+        check::same_device(self.device(), "the stream", stream.device())?;
+        self.launches(plan, args, |step| step.submit(stream))
+    }
+
+    /// Checks the arguments and gives the steps of a run, in order, to `each`; stops at its first error.
+    ///
+    /// # Errors
+    /// As [`AttentionQuantize::launches`], of whose operands `scratch` is the buffer; an output that has not its rows, whose
+    /// rows meet, or that overlaps an input; sinks or slopes that are not one a head; a scale or cap that is no such thing.
+    pub fn launches<T: InputElement, O: InputElement>(
+        &self,
+        plan: &AttentionInt8Plan,
+        args: AttentionInt8Args<'_, T, O>,
+        mut each: impl FnMut(Step<'_>) -> Result<()>,
+    ) -> Result<()> {
+        self.check(plan, &args)?;
+        let AttentionInt8Args {
+            q,
+            k,
+            v,
+            mean,
+            q_cu_seqlens,
+            k_cu_seqlens,
+            k_lens,
+            out,
+            lse,
+            scale,
+            softcap,
+            sinks,
+            slopes,
+            mut scratch,
+            status,
+        } = args;
+        let (problem, p) = (plan.problem(), &plan.problem().operands);
+        let quantized = AttentionQuantizeArgs {
+            q,
+            k,
+            v: p.values.then_some(v),
+            mean,
+            q_cu_seqlens,
+            k_cu_seqlens,
+            k_lens,
+            operands: scratch.reborrow(),
+            status,
+        };
+        self.quantize.launches(plan.quantize(), quantized, &mut each)?;
+        let Some(planned) = plan.prefill() else { return Ok(()) };
+        let parts = Parts::new(scratch, plan.quantize().layout())?;
+        let mut launch = Launch::new(planned.geometry);
+        launch.ptr(parts.q_codes.as_view()).ptr(parts.k_codes.as_view());
+        launch.ptr(parts.q_scales.as_view()).ptr(parts.k_scales.as_view());
+        if parts.shift.is_empty() {
+            launch.null()
+        } else {
+            launch.ptr(parts.shift.as_view())
+        };
+        if p.values {
+            launch.ptr(parts.v_codes.as_view()).ptr(parts.v_scales.as_view());
+        } else {
+            launch.ptr(v.view).null();
+        }
+        launch.ptr_mut(out.view);
+        let lse_strides = lse.as_ref().map_or([0; 2], |lse| [lse.batch, lse.head]);
+        match lse {
+            Some(lse) => launch.ptr_mut(lse.view),
+            None => launch.null(),
+        };
+        optional(&mut launch, q_cu_seqlens);
+        optional(&mut launch, k_cu_seqlens);
+        optional(&mut launch, k_lens);
+        optional(&mut launch, sinks);
+        optional(&mut launch, slopes);
+        launch.i64(v.batch as i64).i64(v.token as i64).i64(v.head as i64);
+        launch.i64(out.batch as i64).i64(out.token as i64).i64(out.head as i64);
+        launch.i64(lse_strides[0] as i64).i64(lse_strides[1] as i64);
+        // The plan checked that all of them fit.
+        let [q_total, k_total] = p.packed.unwrap_or([0; 2]);
+        let [q_pitch, k_pitch] = p.pitches();
+        let sizes = [p.batch, p.heads, p.kv_heads, p.queries, p.keys, q_total, k_total, q_pitch, k_pitch, p.value_dim];
+        for size in sizes {
+            launch.u32(size as u32);
+        }
+        const FAR: usize = 1 << 30;
+        let far = |side: Option<usize>| side.unwrap_or(FAR).min(FAR) as u32;
+        launch.u32(p.queries.div_ceil(64) as u32).u32(far(problem.mask.left)).u32(far(problem.mask.right()));
+        launch.u32(problem.mask.keep_first.min(FAR) as u32).u32(if problem.output == Input::Bf16 { 2 } else { 1 });
+        launch.f32(scale).f32(softcap.unwrap_or(0.0));
+        each(Step::Launch(launch.finish()?))
+    }
+
+    fn check<T: InputElement, O: InputElement>(
+        &self,
+        plan: &AttentionInt8Plan,
+        args: &AttentionInt8Args<'_, T, O>,
+    ) -> Result<()> {
+        let (problem, p) = (plan.problem(), &plan.problem().operands);
+        self.quantize.serves_exactly(p)?;
+        if problem.output != O::INPUT {
+            return Err(Error::Shape(format!(
+                "the plan is for {} out, but the output holds {}",
+                problem.output,
+                O::INPUT
+            )));
+        }
+        let AttentionInt8Args { scale, softcap, .. } = *args;
+        if !(scale.is_finite() && scale >= 0.0) {
+            return Err(Error::Value(format!("the scale is {scale}, but must be finite and not negative")));
+        }
+        if let Some(cap) = softcap.filter(|cap| !(cap.is_finite() && *cap > 0.0)) {
+            return Err(Error::Value(format!("the soft cap is {cap}, but must be finite and above 0")));
+        }
+        let device = self.device();
+        let mut inputs = Inputs::new(device);
+        let AttentionQuantizeProblem { batch, heads, kv_heads, queries, keys, value_dim, packed, .. } = *p;
+        inputs.rows("q", &args.q, [batch, queries, heads, p.head_dim], packed.map(|totals| totals[0]))?;
+        inputs.rows("k", &args.k, [batch, keys, kv_heads, p.head_dim], packed.map(|totals| totals[1]))?;
+        inputs.rows("v", &args.v, [batch, keys, kv_heads, value_dim], packed.map(|totals| totals[1]))?;
+        for (what, of) in [("the sinks", &args.sinks), ("the slopes", &args.slopes)] {
+            if let Some(of) = of {
+                inputs.array(what, of, "heads", heads)?;
+            }
+        }
+        inputs.add("the scratch", args.scratch.span());
+        let (sequences, tokens) = packed.map_or((batch, queries), |totals| (1, totals[0]));
+        let out = &args.out;
+        let strides = [(sequences, out.batch), (tokens, out.token), (heads, out.head)];
+        inputs.output("the output", &out.view, strides, value_dim)?;
+        if let Some(lse) = &args.lse {
+            let strides = [(sequences, lse.batch), (1, 0), (heads, lse.head)];
+            inputs.output("the log-sum-exps", &lse.view, strides, tokens)?;
+            check::apart(("the output", out.view.span()), &[("the log-sum-exps", lse.view.span())])?;
+        }
+        Ok(())
+    }
+}
