@@ -52,8 +52,7 @@ pub(super) const PREFILL_INT8: Params = Params {
 const fn width(
     [f16, bf16, e4m3]: [(Entry, &'static str, &'static str); 3],
     width: &'static [(&'static str, u32); 1],
-    min_blocks: u32,
-    max_registers: u32,
+    [wide, narrow]: [(u32, u32); 2],
 ) -> [Row; 3] {
     // Codes of q that registers do not hold.
     let queries = if width[0].1 == 256 { 64 * 256 } else { 0 };
@@ -65,13 +64,19 @@ const fn width(
         constants: width,
         targets: &[Target::Sm80],
         threads: 128,
-        min_blocks,
-        max_registers,
+        min_blocks: wide.0,
+        max_registers: wide.1,
         shared_bytes: 64 * 3 * width[0].1 + 256 + queries,
         expect_sass: Some("IMMA.16832.S8.S8"),
         params: &PREFILL_INT8,
     };
-    let bytes = Row { targets: &[Target::Sm89], shared_bytes: 64 * 2 * width[0].1 + 256 + queries, ..row };
+    let bytes = Row {
+        targets: &[Target::Sm89],
+        min_blocks: narrow.0,
+        max_registers: narrow.1,
+        shared_bytes: 64 * 2 * width[0].1 + 256 + queries,
+        ..row
+    };
     [
         row,
         Row { entry: bf16.0, symbol: bf16.1, call: bf16.2, ..row },
@@ -79,9 +84,10 @@ const fn width(
     ]
 }
 
-/// A table with a line a width: the width, blocks of a multiprocessor, registers, and the keys.
+/// A table with a line a width: the width, blocks of a multiprocessor and registers of 16-bit values and of e4m3 (which
+/// later machines convert before they multiply), and the keys.
 macro_rules! rows {
-    ($($width:literal $blocks:literal $registers:literal $f16:ident $bf16:ident $e4m3:ident;)*) => {{
+    ($($width:literal $wide:tt $narrow:tt $f16:ident $bf16:ident $e4m3:ident;)*) => {{
         let all = [$(width(
             [
                 (
@@ -101,8 +107,7 @@ macro_rules! rows {
                 ),
             ],
             &[("WIDTH", $width)],
-            $blocks,
-            $registers,
+            [$wide, $narrow],
         )),*];
         let mut rows = [all[0][0]; 3 * 5];
         let mut i = 0;
@@ -117,9 +122,9 @@ macro_rules! rows {
 /// All of them.
 #[rustfmt::skip]
 pub(super) const ROWS: [Row; 15] = rows! {
-    64 4 128 PrefillInt8F16W64 PrefillInt8Bf16W64 PrefillInt8E4m3W64;
-    96 3 168 PrefillInt8F16W96 PrefillInt8Bf16W96 PrefillInt8E4m3W96;
-    128 3 168 PrefillInt8F16W128 PrefillInt8Bf16W128 PrefillInt8E4m3W128;
-    192 2 255 PrefillInt8F16W192 PrefillInt8Bf16W192 PrefillInt8E4m3W192;
-    256 2 255 PrefillInt8F16W256 PrefillInt8Bf16W256 PrefillInt8E4m3W256;
+    64 (4, 128) (3, 168) PrefillInt8F16W64 PrefillInt8Bf16W64 PrefillInt8E4m3W64;
+    96 (3, 168) (3, 168) PrefillInt8F16W96 PrefillInt8Bf16W96 PrefillInt8E4m3W96;
+    128 (3, 168) (2, 255) PrefillInt8F16W128 PrefillInt8Bf16W128 PrefillInt8E4m3W128;
+    192 (2, 255) (2, 255) PrefillInt8F16W192 PrefillInt8Bf16W192 PrefillInt8E4m3W192;
+    256 (2, 255) (2, 255) PrefillInt8F16W256 PrefillInt8Bf16W256 PrefillInt8E4m3W256;
 };

@@ -250,6 +250,23 @@ impl AttentionInt8 {
                 inputs.array(what, of, "heads", heads)?;
             }
         }
+        // The quantizers check the mean, lengths and operands, but know neither the output nor values in 16 bits.
+        let lengths =
+            [("q_cu_seqlens", args.q_cu_seqlens), ("k_cu_seqlens", args.k_cu_seqlens), ("k_lens", args.k_lens)];
+        for (what, view) in lengths {
+            if let Some(view) = view {
+                inputs.add(what, view.span());
+            }
+        }
+        inputs.apart("the buffer of operands", args.scratch.span())?;
+        match &args.mean {
+            Mean::Computed(mean) => {
+                inputs.apart("the mean", mean.span())?;
+                inputs.add("the mean", mean.span());
+            }
+            Mean::Given(mean) => inputs.add("the mean", mean.span()),
+            Mean::Zero => {}
+        }
         inputs.add("the scratch", args.scratch.span());
         let (sequences, tokens) = packed.map_or((batch, queries), |totals| (1, totals[0]));
         let out = &args.out;

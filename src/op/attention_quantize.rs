@@ -369,13 +369,13 @@ impl<'a> Parts<'a> {
 /// What is read, with its checks.
 pub(super) struct Inputs<'d> {
     device: &'d Device,
-    spans: [Option<(&'static str, Span)>; 8],
+    spans: [Option<(&'static str, Span)>; 12],
     count: usize,
 }
 
 impl<'d> Inputs<'d> {
     pub fn new(device: &'d Device) -> Inputs<'d> {
-        Inputs { device, spans: [None; 8], count: 0 }
+        Inputs { device, spans: [None; 12], count: 0 }
     }
 
     pub fn add(&mut self, what: &'static str, span: Span) {
@@ -444,7 +444,12 @@ impl<'d> Inputs<'d> {
         if view.len() < need {
             return Err(Error::TooShort { what, have: view.len(), need, unit: "elements" });
         }
-        self.spans.iter().flatten().try_for_each(|input| check::apart((what, view.span()), &[*input]))
+        self.apart(what, view.span())
+    }
+
+    /// What is written shares no byte with what is read.
+    pub fn apart(&self, what: &'static str, output: Span) -> Result<()> {
+        self.spans.iter().flatten().try_for_each(|input| check::apart((what, output), &[*input]))
     }
 }
 

@@ -4,6 +4,7 @@
 mod allocation;
 mod attention;
 mod attention_int8;
+mod attention_int8_refusals;
 mod attention_quantize;
 mod attention_quantize_refusals;
 mod attention_refusals;
