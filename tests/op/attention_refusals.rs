@@ -30,7 +30,7 @@ fn raw_mut<'a, T: Element>(device: &'a Device, address: u64, len: usize) -> View
 fn what_breaks_a_rule_is_refused_with_its_values() {
     let here: &'static Device = Box::leak(Box::new(Device::emulator(Arch::Sm80)));
     let there: &'static Device = Box::leak(Box::new(Device::emulator(Arch::Sm80)));
-    let (stream, foreign) = (here.stream().unwrap(), there.stream().unwrap());
+    let foreign = there.stream().unwrap();
     let op = Attention::new(here, DType::F16).unwrap();
     let plain = AttentionProblem { batch: 2, ..AttentionProblem::new([SQ, SK], [H, KV], D, DType::F16) };
     let packed = AttentionProblem { packed_queries: Some(15), packed_keys: Some(30), ..plain };

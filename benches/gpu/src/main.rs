@@ -4,9 +4,10 @@
 //! the L2 cache, timed with events; the figure is the median. Data is random. Before anything is timed the two
 //! outputs are compared: sums of int8 must be equal, floats alike.
 //!
-//! `--measure` times squares and thin products, `--layers` the linear layers of models at their true sizes; one of each is
-//! run once without either. Without a GPU it says so and does nothing.
+//! `--measure` times squares and thin products, `--layers` the linear layers of models at their true sizes, `--attention` attention
+//! beside PyTorch's back ends; one of each is run once without any. Without a GPU it says so and does nothing.
 
+mod attention;
 mod cublaslt;
 mod layers;
 mod product;
@@ -36,15 +37,31 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     };
     let asked = |option: &str| std::env::args().any(|argument| argument == option);
-    let (squares, layers) = (asked("--measure"), asked("--layers"));
+    let (squares, layers, attentions) = (asked("--measure"), asked("--layers"), asked("--attention"));
     let stream = device.stream()?;
     let mut rows = Vec::new();
-    let samples = match (squares, layers) {
+    let samples = match (squares, layers || attentions) {
         (false, false) => 1,
         (true, _) => SAMPLES,
         _ => LAYER_SAMPLES,
     };
-    if squares || !layers {
+    if attentions || !squares && !layers {
+        let mut peer = match attention::Peer::new() {
+            Ok(peer) => Some(peer),
+            Err(missing) => {
+                println!("timed alone: {missing}");
+                None
+            }
+        };
+        let shapes = attention::shapes();
+        let some = if attentions { shapes.len() } else { 1 };
+        for shape in shapes.into_iter().take(some) {
+            let row = attention::measure(&stream, shape, samples, &mut peer)?;
+            println!("{row}");
+            rows.push(row);
+        }
+    }
+    if squares || !layers && !attentions {
         for shape in SHAPES.into_iter().take(if squares { SHAPES.len() } else { 1 }) {
             every_type(&stream, "square or thin", shape, samples, &mut rows)?;
         }
@@ -66,7 +83,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         rows.join(",\n    ")
     );
     match std::env::var_os("HALFBYTE_BENCH_JSON") {
-        Some(path) if squares || layers => std::fs::write(path, json)?,
+        Some(path) if squares || layers || attentions => std::fs::write(path, json)?,
         _ => print!("{json}"),
     }
     Ok(())

@@ -14,10 +14,11 @@ use halfbyte::reference::sample::Sample;
 
 use crate::cublaslt::{self, Types};
 
-const WARM_UP: usize = 5;
+/// Rounds before those that count.
+pub const WARM_UP: usize = 5;
 
 /// Numbers that are drawn; a longer operand repeats them, so that its rows begin at different ones.
-const DRAWN: usize = (1 << 20) + 7;
+pub const DRAWN: usize = (1 << 20) + 7;
 
 /// Bytes that all sets of operands may take.
 const MOST_BYTES: usize = 24 << 30;
@@ -118,7 +119,7 @@ macro_rules! floats {
 floats!(f16 F16, F8E4M3 E4m3);
 
 /// Sets of operands and outputs, together more than twice the L2 cache where memory allows.
-fn sets_of(device: &Device, bytes: usize) -> usize {
+pub fn sets_of(device: &Device, bytes: usize) -> usize {
     let wish = 2 * device.facts().l2_bytes as usize / bytes + 2;
     wish.min(64).min(MOST_BYTES / bytes).max(1)
 }
@@ -196,7 +197,8 @@ pub fn measure<T: Multiplied>(
     Ok(row + "}")
 }
 
-fn median(mut times: Vec<f64>) -> f64 {
+/// The median.
+pub fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times[times.len() / 2]
 }
