@@ -183,7 +183,7 @@ fn floats(all: &mut BTreeMap<String, Budget>) {
 /// Attention of f16, of which bf16 asks the same: a whole causal one, and one with everything that costs more.
 fn attentions(bench: &Bench, all: &mut BTreeMap<String, Budget>) {
     use attention::case::{Bias, Case, Lengths};
-    for row in attention::entries().filter(|row| row.symbol.contains("_f16_")) {
+    for row in attention::all().filter(|row| row.symbol.contains("_f16_")) {
         let causal =
             Case { right: Some(0), heads: (2, 1), ..Case::new(row.entry, (256, 320), attention::dims(row.entry)) };
         let rare = Case { softcap: 5.0, slopes: true, sinks: true, bias: Bias::F32, tree: 70, ..causal };

@@ -189,7 +189,7 @@ fn every_entry_has_its_checked_run() {
     entries.extend(merge::ENTRIES);
     let bytes = ["key_mean", "quantize_heads", "quantize_values", "prefill_int8"];
     entries.extend(bytes.iter().flat_map(|source| quantized::entries(source, "")));
-    entries.extend(attention::entries().map(|row| row.entry));
+    entries.extend(attention::all().map(|row| row.entry));
     for row in ROWS {
         assert!(row.source.starts_with("probe/") || entries.contains(&row.entry), "{} has none", row.symbol);
     }

@@ -13,8 +13,13 @@ use case::{Bias, Case, Lengths};
 use launch::check;
 
 /// Every entry.
+pub fn all() -> impl Iterator<Item = &'static Row> {
+    ROWS.iter().filter(|row| row.source.starts_with("attention/attention_prefill_"))
+}
+
+/// Those to be tried.
 pub fn entries() -> impl Iterator<Item = &'static Row> {
-    ROWS.iter().filter(|row| row.source.starts_with("attention/attention_prefill_") && super::tried(row))
+    all().filter(|row| super::tried(row))
 }
 
 /// Head sizes that an entry serves best: its own, and those that are padded to it.
