@@ -73,7 +73,7 @@ const PACKED: &[[usize; 2]] = &[[65, 150], [0, 3], [1, 1], [40, 64], [5, 0]];
 pub fn cases(dim: usize, kind: usize) -> Vec<Prefill> {
     let of = Case { bf16: kind == 1, value_dim: dim.min(192) - 8, ..Case::new(SHORT, (2, 1), dim) };
     let plain = Prefill { e4m3: kind == 2, out_bf16: kind != 0, ..Prefill::new(of) };
-    let packed = Case { tokens: PACKED, packed: true, value_dim: dim / 2, ..of };
+    let packed = Case { tokens: PACKED, packed: true, value_dim: dim / 2, heads: 4, kv_heads: 2, ..of };
     vec![
         Prefill { shift: true, ..plain }.causal(),
         Prefill { of: packed, left: Some(20), right: Some(3), keep_first: 5, ..plain },
