@@ -364,6 +364,8 @@ struct PrefillInt8Params {
     const void* k_lens;  ///< [batch] uint32: keys of each sequence, at most keys; or null
     const void* sinks;  ///< [heads] float, or null
     const void* slopes;  ///< [heads] float, or null
+    const void* bias;  ///< [queries, keys] float for each sequence and head, or null
+    const void* mask;  ///< [queries, words] uint32 for each sequence, bits of the last mask_columns keys, or null
     int64_t v_batch;  ///< elements of v from a sequence to the next; not of e4m3
     int64_t v_token;  ///< from a token to the next
     int64_t v_head;  ///< from a head to the next
@@ -372,6 +374,11 @@ struct PrefillInt8Params {
     int64_t out_head;  ///< the same of out
     int64_t lse_batch;  ///< elements of lse from a sequence to the next; packed: not used
     int64_t lse_head;  ///< from a head to the next
+    int64_t bias_batch;  ///< elements of bias, 0 where one serves all sequences
+    int64_t bias_head;  ///< elements, 0 where one serves all heads
+    int64_t bias_row;  ///< elements from a query to the next, 0 where one serves all
+    int64_t mask_batch;  ///< words of mask, 0 where one serves all sequences
+    int64_t mask_row;  ///< words from a query to the next
     uint32_t batch;  ///< sequences
     uint32_t heads;  ///< heads of q
     uint32_t kv_heads;  ///< heads of k and v, a divisor of heads
@@ -386,11 +393,12 @@ struct PrefillInt8Params {
     uint32_t left;  ///< keys before its position that a query sees, at most 2^30
     uint32_t right;  ///< keys after its position that a query sees, at most 2^30
     uint32_t keep_first;  ///< first keys that are seen whatever left says
+    uint32_t mask_columns;  ///< keys that the mask is about
     uint32_t out_type;  ///< 1 f16, 2 bf16
     float scale;  ///< of a product of a query and a key
     float softcap;  ///< above 0, or 0 where scores are not bent
 };
-static_assert(sizeof(PrefillInt8Params) == 248, "size of PrefillInt8Params");
+static_assert(sizeof(PrefillInt8Params) == 304, "size of PrefillInt8Params");
 static_assert(alignof(PrefillInt8Params) == 8, "alignment of PrefillInt8Params");
 HALFBYTE_AT(PrefillInt8Params, q_codes, 0); HALFBYTE_AT(PrefillInt8Params, k_codes, 8);
 HALFBYTE_AT(PrefillInt8Params, q_scales, 16); HALFBYTE_AT(PrefillInt8Params, k_scales, 24);
@@ -399,19 +407,23 @@ HALFBYTE_AT(PrefillInt8Params, v_scales, 48); HALFBYTE_AT(PrefillInt8Params, out
 HALFBYTE_AT(PrefillInt8Params, lse, 64); HALFBYTE_AT(PrefillInt8Params, q_cu, 72);
 HALFBYTE_AT(PrefillInt8Params, k_cu, 80); HALFBYTE_AT(PrefillInt8Params, k_lens, 88);
 HALFBYTE_AT(PrefillInt8Params, sinks, 96); HALFBYTE_AT(PrefillInt8Params, slopes, 104);
-HALFBYTE_AT(PrefillInt8Params, v_batch, 112); HALFBYTE_AT(PrefillInt8Params, v_token, 120);
-HALFBYTE_AT(PrefillInt8Params, v_head, 128); HALFBYTE_AT(PrefillInt8Params, out_batch, 136);
-HALFBYTE_AT(PrefillInt8Params, out_token, 144); HALFBYTE_AT(PrefillInt8Params, out_head, 152);
-HALFBYTE_AT(PrefillInt8Params, lse_batch, 160); HALFBYTE_AT(PrefillInt8Params, lse_head, 168);
-HALFBYTE_AT(PrefillInt8Params, batch, 176); HALFBYTE_AT(PrefillInt8Params, heads, 180);
-HALFBYTE_AT(PrefillInt8Params, kv_heads, 184); HALFBYTE_AT(PrefillInt8Params, queries, 188);
-HALFBYTE_AT(PrefillInt8Params, keys, 192); HALFBYTE_AT(PrefillInt8Params, q_total, 196);
-HALFBYTE_AT(PrefillInt8Params, k_total, 200); HALFBYTE_AT(PrefillInt8Params, q_pitch, 204);
-HALFBYTE_AT(PrefillInt8Params, k_pitch, 208); HALFBYTE_AT(PrefillInt8Params, value_dim, 212);
-HALFBYTE_AT(PrefillInt8Params, q_tiles, 216); HALFBYTE_AT(PrefillInt8Params, left, 220);
-HALFBYTE_AT(PrefillInt8Params, right, 224); HALFBYTE_AT(PrefillInt8Params, keep_first, 228);
-HALFBYTE_AT(PrefillInt8Params, out_type, 232); HALFBYTE_AT(PrefillInt8Params, scale, 236);
-HALFBYTE_AT(PrefillInt8Params, softcap, 240);
+HALFBYTE_AT(PrefillInt8Params, bias, 112); HALFBYTE_AT(PrefillInt8Params, mask, 120);
+HALFBYTE_AT(PrefillInt8Params, v_batch, 128); HALFBYTE_AT(PrefillInt8Params, v_token, 136);
+HALFBYTE_AT(PrefillInt8Params, v_head, 144); HALFBYTE_AT(PrefillInt8Params, out_batch, 152);
+HALFBYTE_AT(PrefillInt8Params, out_token, 160); HALFBYTE_AT(PrefillInt8Params, out_head, 168);
+HALFBYTE_AT(PrefillInt8Params, lse_batch, 176); HALFBYTE_AT(PrefillInt8Params, lse_head, 184);
+HALFBYTE_AT(PrefillInt8Params, bias_batch, 192); HALFBYTE_AT(PrefillInt8Params, bias_head, 200);
+HALFBYTE_AT(PrefillInt8Params, bias_row, 208); HALFBYTE_AT(PrefillInt8Params, mask_batch, 216);
+HALFBYTE_AT(PrefillInt8Params, mask_row, 224); HALFBYTE_AT(PrefillInt8Params, batch, 232);
+HALFBYTE_AT(PrefillInt8Params, heads, 236); HALFBYTE_AT(PrefillInt8Params, kv_heads, 240);
+HALFBYTE_AT(PrefillInt8Params, queries, 244); HALFBYTE_AT(PrefillInt8Params, keys, 248);
+HALFBYTE_AT(PrefillInt8Params, q_total, 252); HALFBYTE_AT(PrefillInt8Params, k_total, 256);
+HALFBYTE_AT(PrefillInt8Params, q_pitch, 260); HALFBYTE_AT(PrefillInt8Params, k_pitch, 264);
+HALFBYTE_AT(PrefillInt8Params, value_dim, 268); HALFBYTE_AT(PrefillInt8Params, q_tiles, 272);
+HALFBYTE_AT(PrefillInt8Params, left, 276); HALFBYTE_AT(PrefillInt8Params, right, 280);
+HALFBYTE_AT(PrefillInt8Params, keep_first, 284); HALFBYTE_AT(PrefillInt8Params, mask_columns, 288);
+HALFBYTE_AT(PrefillInt8Params, out_type, 292); HALFBYTE_AT(PrefillInt8Params, scale, 296);
+HALFBYTE_AT(PrefillInt8Params, softcap, 300);
 
 struct GemmS8WgmmaParams {
     TensorMapBytes a_map;  ///< a as [M, K] int8, box TILE_M x TILE_K, 128-byte swizzle

@@ -1,7 +1,7 @@
 // Attention with scores from signed bytes and values in 16 bits, or in 8 (e4m3):
 //
 //     s(i, j) = scale * (q_scale[i] * k_scale[j] * sum_c q8[i, c] * k8[j, c] + shift[i])
-//     softcap : s = cap * tanh(s / cap)          slope : s -= slope[h] * |p - j|, p = i + keys - queries
+//     softcap : s = cap * tanh(s / cap)          slope : s -= slope[h] * |p - j|, p = i + keys - queries          bias : s += bias[i, j]
 //     out[i]  = sum_visible exp(s) v[j] / D      lse[i] = ln D      D = sum_visible exp(s) + exp(sink[h])
 //
 // K was quantized less its mean over the keys, and shift is q times that mean (quantize_heads). Softmax does not see a
@@ -12,8 +12,8 @@
 //            v       f16 or bf16, rows of value_dim numbers by strides of batch, token and head in elements, any alignment;
 //                    or e4m3 as quantize_values leaves them, with v_scales
 //            out     f16 or bf16 (out_type), rows by strides; lse f32 by strides of batch and head, tokens side by side, or null
-//            sinks, slopes   f32 [heads], or null
-//            visible: j < keys, p - left <= j <= p + right, or j < keep_first and j <= p + right
+//            sinks, slopes   f32 [heads], or null; bias   f32 (attention/bias.cuh), or null; mask   (attention/tree_mask.cuh), or null
+//            visible: j < keys, p - left <= j <= p + right, or j < keep_first and j <= p + right; and a bit of the mask
 //
 // Who does what   A block takes 64 queries of one head, a warp 16 of them with all channels, and walks the keys that one of
 // its queries sees 64 at a time. With g = lane / 4, t = lane % 4, a lane holds
@@ -42,11 +42,13 @@
 #include <cstdint>
 
 #include "attention/alibi.cuh"
+#include "attention/bias.cuh"
 #include "attention/int8_tiles.cuh"
 #include "attention/product16.cuh"
 #include "attention/softcap.cuh"
 #include "attention/state.cuh"
 #include "attention/tokens.cuh"
+#include "attention/tree_mask.cuh"
 #include "attention/window.cuh"
 #include "params.cuh"
 #include "ptx/approx.cuh"
@@ -124,6 +126,15 @@ __device__ __forceinline__ void prefill_int8(const PrefillInt8Params& p) {
     const Window window = {static_cast<int32_t>(k.count - q.count), static_cast<int32_t>(p.left), static_cast<int32_t>(p.right),
                            static_cast<int32_t>(p.keep_first), static_cast<int32_t>(k.count)};
     const Tiles tiles(window, first, min(first + QUERIES, q.count) - 1);
+    const TreeMask tree = {p.mask == nullptr ? nullptr : static_cast<const uint32_t*>(p.mask) + b * p.mask_batch, p.mask_row,
+                           static_cast<int32_t>(p.mask_columns), window.keys - static_cast<int32_t>(p.mask_columns)};
+    const auto bits_of = [&](uint32_t i, int32_t tile) { return tree.bits(min(i, q.count - 1), tile); };
+    // The first tile from `at` on that a query of the block sees.
+    const auto visited_from = [&](int32_t at) {
+        for (at = tiles.from(at); at < tiles.end && !tree.silent(at); at = tiles.from(at + 1))
+            if (__syncthreads_or(tid < QUERIES && bits_of(first + tid, at) != 0)) break;
+        return at;
+    };
 
     const bool packed_q = p.q_cu != nullptr, packed_k = p.k_cu != nullptr;
     const uint64_t q_scale_row = (packed_q ? h : static_cast<uint64_t>(b) * p.heads + h) * p.q_pitch + q.position;
@@ -165,7 +176,7 @@ __device__ __forceinline__ void prefill_int8(const PrefillInt8Params& p) {
     const Memory memory(p, b, kv, k, packed_k, ptx::shared_address(dynamic_shared), tid);
     float out[2 * PAIRS][4] = {};
     Softmax softmax;
-    int32_t tile = tiles.from(0);
+    int32_t tile = visited_from(0);
     if (tile < tiles.end) memory.start_keys(tile);
     ptx::cp_async_commit_group();
     while (tile < tiles.end) {
@@ -222,17 +233,33 @@ __device__ __forceinline__ void prefill_int8(const PrefillInt8Params& p) {
 #pragma unroll
                 for (int e = 0; e < 4; ++e) s[n][e] = alibi[e / 2](s[n][e], 8 * n + e % 2);
         }
+        if (p.bias != nullptr) {
+#pragma unroll
+            for (int r = 0; r < 2; ++r) {
+                const int32_t i = row + 8 * r;
+                if (i >= static_cast<int32_t>(q.count)) continue;
+                const Bias<format::F32> bias(p.bias, true, b * p.bias_batch + h * p.bias_head + i * p.bias_row, column, window.keys);
+#pragma unroll
+                for (int n = 0; n < 8; ++n)
+#pragma unroll
+                    for (int e = 0; e < 2; ++e) s[n][2 * r + e] = fmaf(bias(8 * n + e), LOG2_E, s[n][2 * r + e]);
+            }
+        }
         // Asked of the warp's own rows: to keep what a block knows would cost registers.
         const int32_t above = row - static_cast<int32_t>(lane / 4);
         if (tile * KEYS < window.first(above + 15) || tile * KEYS + KEYS > window.last(above) + 1) {
             window.mask<0>(s, row, column);
             window.mask<1>(s, row + 8, column);
         }
+        if (!tree.silent(tile)) {
+            TreeMask::mask<0>(s, bits_of(row, tile), lane % 4 * 2);
+            TreeMask::mask<1>(s, bits_of(row + 8, tile), lane % 4 * 2);
+        }
         softmax.update(s, alpha, UP);
 
         ptx::cp_async_wait_group<0>();
         __syncthreads();  // the values are there, and every warp has used the keys
-        const int32_t next = tiles.from(tile + 1);
+        const int32_t next = visited_from(tile + 1);
         if (next < tiles.end) memory.start_keys(next);
         ptx::cp_async_commit_group();
 

@@ -1,7 +1,8 @@
 //! Attention in 8 bits, on the device.
 
+use super::attention::{bias_span, tree_span};
 use super::attention_quantize::{AttentionQuantize, AttentionQuantizeArgs, Inputs, Mean, Parts, optional};
-use super::{Heads, HeadsMut, InputElement, LogSumExp, Step, check};
+use super::{BiasValues, Heads, HeadsMut, InputElement, LogSumExp, ScoreBias, Step, TreeMask, check};
 use crate::device::{Device, Launch, Region, Status, Stream, View, ViewMut};
 use crate::plan::attention_int8::{self as plan, AttentionInt8Plan, AttentionInt8Problem};
 use crate::plan::attention_quantize::AttentionQuantizeProblem;
@@ -12,7 +13,7 @@ use crate::{Error, Result};
 ///
 /// ```text
 /// s(i, j) = scale · Σ q[i] k[j]          by the codes and scales of AttentionQuantize, K less its mean over the keys
-/// softcap : s = cap · tanh(s / cap)      slope : s -= slope[h] · |p - j|,  p = i + keys - queries
+/// softcap : s = cap · tanh(s / cap)      slope : s -= slope[h] · |p - j|,  p = i + keys - queries      bias : s += bias[i, j]
 /// out[i]  = Σ_seen exp(s) v[j] / D,      lse[i] = ln D,      D = Σ_seen exp(s) + exp(sink[h])
 /// ```
 ///
@@ -56,6 +57,10 @@ pub struct AttentionInt8Args<'a, T, O> {
     pub sinks: Option<View<'a, f32>>,
     /// `[heads]`: what a score loses for each key between the query's position and the key (ALiBi).
     pub slopes: Option<View<'a, f32>>,
+    /// What is added to the scores then, in f32.
+    pub bias: Option<ScoreBias<'a, T>>,
+    /// Bits of keys at the end that are seen.
+    pub tree: Option<TreeMask<'a>>,
     /// At least [`AttentionInt8Plan::scratch_bytes`], aligned to [`OPERAND_ALIGN`](crate::plan::attention_quantize::OPERAND_ALIGN).
     pub scratch: ViewMut<'a, u8>,
     /// Where a non-finite input is told.
@@ -85,6 +90,8 @@ impl<'a, T, O> AttentionInt8Args<'a, T, O> {
             softcap: None,
             sinks: None,
             slopes: None,
+            bias: None,
+            tree: None,
             scratch,
             status: None,
         }
@@ -136,7 +143,7 @@ impl AttentionInt8 {
     ///
     /// # Errors
     /// As [`AttentionQuantize::launches`], of whose operands `scratch` is the buffer; an output that has not its rows, whose
-    /// rows meet, or that overlaps an input; sinks or slopes that are not one a head; a scale or cap that is no such thing.
+    /// rows meet, or that overlaps an input; sinks or slopes that are not one a head; a bias or a mask too short, or a bias not in f32; a scale or cap that is no such thing.
     pub fn launches<T: InputElement, O: InputElement>(
         &self,
         plan: &AttentionInt8Plan,
@@ -158,6 +165,8 @@ impl AttentionInt8 {
             softcap,
             sinks,
             slopes,
+            bias,
+            tree,
             mut scratch,
             status,
         } = args;
@@ -200,9 +209,20 @@ impl AttentionInt8 {
         optional(&mut launch, k_lens);
         optional(&mut launch, sinks);
         optional(&mut launch, slopes);
+        let bias_strides = bias.as_ref().map_or([0; 3], |bias| [bias.batch, bias.head, bias.query]);
+        optional(
+            &mut launch,
+            bias.and_then(|bias| if let BiasValues::F32(view) = bias.values { Some(view) } else { None }),
+        );
+        optional(&mut launch, tree.map(|tree| tree.words));
         launch.i64(v.batch as i64).i64(v.token as i64).i64(v.head as i64);
         launch.i64(out.batch as i64).i64(out.token as i64).i64(out.head as i64);
         launch.i64(lse_strides[0] as i64).i64(lse_strides[1] as i64);
+        bias_strides.iter().for_each(|&stride| {
+            launch.i64(stride as i64);
+        });
+        let [mask_batch, mask_row, columns] = tree.map_or([0; 3], |tree| [tree.batch, tree.query, tree.columns]);
+        launch.i64(mask_batch as i64).i64(mask_row as i64);
         // The plan checked that all of them fit.
         let [q_total, k_total] = p.packed.unwrap_or([0; 2]);
         let [q_pitch, k_pitch] = p.pitches();
@@ -213,7 +233,11 @@ impl AttentionInt8 {
         const FAR: usize = 1 << 30;
         let far = |side: Option<usize>| side.unwrap_or(FAR).min(FAR) as u32;
         launch.u32(p.queries.div_ceil(64) as u32).u32(far(problem.mask.left)).u32(far(problem.mask.right()));
-        launch.u32(problem.mask.keep_first.min(FAR) as u32).u32(if problem.output == Input::Bf16 { 2 } else { 1 });
+        launch.u32(problem.mask.keep_first.min(FAR) as u32).u32(columns as u32).u32(if problem.output == Input::Bf16 {
+            2
+        } else {
+            1
+        });
         launch.f32(scale).f32(softcap.unwrap_or(0.0));
         each(Step::Launch(launch.finish()?))
     }
@@ -249,6 +273,18 @@ impl AttentionInt8 {
             if let Some(of) = of {
                 inputs.array(what, of, "heads", heads)?;
             }
+        }
+        if let Some(bias) = &args.bias {
+            if let BiasValues::Own(_) = bias.values {
+                return Err(Error::Unsupported(format!(
+                    "a bias in {}: attention in 8 bits takes one in f32",
+                    T::INPUT
+                )));
+            }
+            inputs.add("the bias", bias_span(device, bias, [batch, heads, queries, keys])?);
+        }
+        if let Some(tree) = &args.tree {
+            inputs.add("the mask", tree_span(device, tree, [batch, queries])?);
         }
         // The quantizers check the mean, lengths and operands, but know neither the output nor values in 16 bits.
         let lengths =

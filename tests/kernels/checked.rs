@@ -3,7 +3,7 @@
 
 use half::{bf16, f16};
 use halfbyte::emulator::{Arch, AsyncOrder, MachineOptions};
-use halfbyte::manifest::{Entry, ROWS};
+use halfbyte::manifest::{Entry, ROWS, Row};
 
 use super::Bench;
 use super::gemm_s8::{Case, MMA, Out, WGMMA};
@@ -151,15 +151,17 @@ fn attention_is_clean() {
     let mut cases = 0;
     for order in ORDERS {
         let bench = bench(Arch::Sm80, order);
-        for (at, row) in attention::entries().enumerate() {
+        // All in one order; in the others the narrow ones, of each number of warps and rows.
+        let narrow = |row: &&Row| order == AsyncOrder::Late || row.constant("D") <= Some(64);
+        for (at, row) in attention::entries().filter(narrow).enumerate() {
             let every = row.constant("D") == Some(32) && order == AsyncOrder::Late;
-            for case in attention::features(row.entry).into_iter().skip(at % 6).step_by(if every { 1 } else { 7 }) {
+            for case in attention::features(row.entry).into_iter().skip(at % 9).step_by(if every { 1 } else { 9 }) {
                 attention::launch::check(&bench, case, false);
                 cases += 1;
             }
         }
     }
-    assert!(cases >= 3 * 2 * attention::entries().count(), "{cases}");
+    assert!(cases >= 3 * attention::entries().count(), "{cases}");
 }
 
 #[test]

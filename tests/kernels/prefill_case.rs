@@ -20,6 +20,9 @@ pub struct Prefill {
     pub shift: bool,
     pub sinks: bool,
     pub slopes: bool,
+    pub bias: bool,
+    /// Columns of a mask of bits; 0: none.
+    pub tree: usize,
     pub lse: bool,
 }
 
@@ -27,7 +30,23 @@ impl Prefill {
     pub const fn new(of: Case) -> Prefill {
         let (left, right, keep_first) = (None, None, 0);
         let (e4m3, out_bf16, softcap, shift, sinks, slopes, lse) = (false, of.bf16, 0.0, false, false, false, true);
-        Prefill { of, e4m3, out_bf16, left, right, keep_first, scale: 0.1, softcap, shift, sinks, slopes, lse }
+        let (bias, tree) = (false, 0);
+        Prefill {
+            of,
+            e4m3,
+            out_bf16,
+            left,
+            right,
+            keep_first,
+            scale: 0.1,
+            softcap,
+            shift,
+            sinks,
+            slopes,
+            bias,
+            tree,
+            lse,
+        }
     }
 
     pub const fn causal(self) -> Prefill {
@@ -40,11 +59,22 @@ impl Prefill {
         ROWS.iter().find(|row| row.symbol == symbol).unwrap_or_else(|| panic!("no {symbol}")).entry
     }
 
-    fn sees(&self, [queries, keys]: [usize; 2], i: usize, j: usize) -> bool {
+    /// A bit of the mask: one query in five has none.
+    fn bit(b: usize, i: usize, c: usize) -> bool {
+        i % 5 != 3 && !(b * 7 + i * 5 + c * 3).is_multiple_of(4)
+    }
+
+    /// What is added to a score.
+    fn added(&self, b: usize, h: usize, i: usize, j: usize) -> f32 {
+        if self.bias { ((b * 5 + h * 3 + i * 7 + j) % 13) as f32 * 0.25 - 1.5 } else { 0.0 }
+    }
+
+    fn sees(&self, [queries, keys]: [usize; 2], b: usize, i: usize, j: usize) -> bool {
         let p = i as i64 + keys as i64 - queries as i64;
         let early = self.right.is_none_or(|right| j as i64 <= p + right as i64);
         let near = self.left.is_none_or(|left| j as i64 >= p - left as i64) || j < self.keep_first;
-        j < keys && early && near
+        let masked = self.tree > 0 && (j + self.tree).checked_sub(keys).is_some_and(|c| !Prefill::bit(b, i, c));
+        j < keys && early && near && !masked
     }
 }
 
@@ -164,6 +194,18 @@ pub fn run(bench: &Bench, case: &Prefill, n: &Numbers<'_>, count: bool) -> (Vec<
     };
     let (sinks, slopes) = (by_head(case.sinks, &sink_of), by_head(case.slopes, &slope_of));
     let [[q_cu, _], [k_cu, k_lens]] = [0, 1].map(|t| lengths(bench, of, t));
+    let (rows_most, keys_most, words) = (of.most(0), of.most(1), case.tree.div_ceil(32) + 1);
+    let mut biases = Vec::new();
+    let mut bits = vec![0u32; if case.tree > 0 { batch * rows_most * words } else { 0 }];
+    for (b, i) in (0..batch).flat_map(|b| (0..rows_most).map(move |i| (b, i))) {
+        let of_row = (0..case.tree).filter(|&c| Prefill::bit(b, i, c));
+        of_row.for_each(|c| bits[(b * rows_most + i) * words + c / 32] |= 1 << (c % 32));
+    }
+    for (b, h, i) in (0..batch).flat_map(|b| (0..of.heads).flat_map(move |h| (0..rows_most).map(move |i| (b, h, i)))) {
+        biases.extend((0..keys_most).map(|j| case.added(b, h, i, j)));
+    }
+    let bias = if case.bias { bench.upload("bias", &bytes_of(&biases)) } else { 0 };
+    let mask = if case.tree > 0 { bench.upload("mask", &bytes_of(&bits)) } else { 0 };
     let far = |side: Option<usize>| word(side.unwrap_or(1 << 30));
     let tiles = of.most(0).div_ceil(64);
     let args = [
@@ -181,6 +223,8 @@ pub fn run(bench: &Bench, case: &Prefill, n: &Numbers<'_>, count: bool) -> (Vec<
         ("k_lens", Arg::Long(k_lens)),
         ("sinks", Arg::Long(sinks)),
         ("slopes", Arg::Long(slopes)),
+        ("bias", Arg::Long(bias)),
+        ("mask", Arg::Long(mask)),
         ("v_batch", long(v_strides[0])),
         ("v_token", long(v_strides[1])),
         ("v_head", long(v_strides[2])),
@@ -189,6 +233,11 @@ pub fn run(bench: &Bench, case: &Prefill, n: &Numbers<'_>, count: bool) -> (Vec<
         ("out_head", long(out_strides[2])),
         ("lse_batch", long(lse_strides[0])),
         ("lse_head", long(lse_strides[1])),
+        ("bias_batch", long(of.heads * rows_most * keys_most)),
+        ("bias_head", long(rows_most * keys_most)),
+        ("bias_row", long(keys_most)),
+        ("mask_batch", long(rows_most * words)),
+        ("mask_row", long(words)),
         ("batch", word(batch)),
         ("heads", word(of.heads)),
         ("kv_heads", word(of.kv_heads)),
@@ -203,6 +252,7 @@ pub fn run(bench: &Bench, case: &Prefill, n: &Numbers<'_>, count: bool) -> (Vec<
         ("left", far(case.left)),
         ("right", far(case.right)),
         ("keep_first", word(case.keep_first)),
+        ("mask_columns", word(case.tree)),
         ("out_type", word(1 + usize::from(case.out_bf16))),
         ("scale", Arg::Word(case.scale.to_bits())),
         ("softcap", Arg::Word(case.softcap.to_bits())),
@@ -219,7 +269,7 @@ pub fn run(bench: &Bench, case: &Prefill, n: &Numbers<'_>, count: bool) -> (Vec<
         let at_sequence = if of.packed { of.begin(0, b) * out_strides[1] } else { b * out_strides[0] };
         for h in 0..of.heads {
             let kv = h / (of.heads / of.kv_heads);
-            let keys: Vec<usize> = (0..of.tokens[b][1]).filter(|&j| case.sees(of.tokens[b], i, j)).collect();
+            let keys: Vec<usize> = (0..of.tokens[b][1]).filter(|&j| case.sees(of.tokens[b], b, i, j)).collect();
             let query: Vec<i64> = (0..width).map(|c| (n.q)(b, i, h, c).into()).collect();
             let (mut size, mut bent) = (0f64, 0f64);
             let mut scores: Vec<f64> = Vec::new();
@@ -232,8 +282,9 @@ pub fn run(bench: &Bench, case: &Prefill, n: &Numbers<'_>, count: bool) -> (Vec<
                 let capped = if cap > 0.0 { cap * (plain / cap).tanh() } else { plain };
                 let p = i as i64 + of.tokens[b][1] as i64 - of.tokens[b][0] as i64;
                 let slope = if case.slopes { f64::from(slope_of(h)) * (p - j as i64).abs() as f64 } else { 0.0 };
-                scores.push(capped - slope);
-                size = size.max(plain.abs() + slope);
+                let bias = f64::from(case.added(b, h, i, j));
+                scores.push(capped - slope + bias);
+                size = size.max(plain.abs() + slope + bias.abs());
                 bent = bent.max(cap);
             }
             let sink = if case.sinks { f64::from(sink_of(h)) } else { f64::NEG_INFINITY };
@@ -284,6 +335,6 @@ pub fn run(bench: &Bench, case: &Prefill, n: &Numbers<'_>, count: bool) -> (Vec<
     let untouched = u32::from_le_bytes([UNTOUCHED; 4]);
     assert!(got_lse.iter().zip(&lse_written).all(|(x, &w)| w || x.to_bits() == untouched), "{case:?}: beside the lse");
     bench.free(&[codes[0], codes[1], scales[0], scales[1], at_shift, v, at_v_scales, out, lse, q_cu, k_cu, k_lens]);
-    bench.free(&[sinks, slopes]);
+    bench.free(&[sinks, slopes, bias, mask]);
     (results, counters)
 }

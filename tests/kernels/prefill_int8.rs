@@ -42,7 +42,7 @@ pub fn random(bench: &Bench, case: &Prefill, count: bool) -> Counters {
 
 /// All scores 0: the mean of what is seen, each key with a number of its own. One key too many or too few shows.
 fn uniform(bench: &Bench, case: &Prefill) {
-    let case = Prefill { scale: 0.0, sinks: false, slopes: false, softcap: 0.0, lse: true, ..*case };
+    let case = Prefill { scale: 0.0, sinks: false, slopes: false, bias: false, softcap: 0.0, lse: true, ..*case };
     let (rows, _) = run(
         bench,
         &case,
@@ -95,6 +95,8 @@ pub fn cases(dim: usize, kind: usize) -> Vec<Prefill> {
         },
         Prefill { of: Case { tokens: &[[130, 20]], pad: 8, value_dim: dim, ..of }, out_bf16: kind == 1, ..plain }
             .causal(),
+        Prefill { tree: 75, bias: true, shift: true, ..plain },
+        Prefill { of: packed, tree: 200, bias: true, slopes: true, softcap: 4.0, ..plain },
     ]
 }
 
@@ -109,14 +111,14 @@ fn every_width_and_type_of_values() {
         for kind in 0..3 {
             // All of the narrowest; of the others two, by turns.
             for (j, case) in cases(dim, kind).into_iter().enumerate() {
-                if i == 0 || (i + j + kind) % 5 < 2 {
+                if i == 0 || (i + j + kind) % 7 < 3 {
                     random(&bench, &case, false);
                     count += 1;
                 }
             }
         }
     }
-    assert_eq!(count, 3 * 5 + 4 * 3 * 2);
+    assert_eq!(count, 3 * 7 + 4 * 3 * 3);
 }
 
 /// Edges of windows, of what is kept, of lengths and of tiles: exactly the keys that are seen.

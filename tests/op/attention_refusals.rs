@@ -114,7 +114,7 @@ fn what_breaks_a_rule_is_refused_with_its_values() {
             "columns beyond all",
             &plain,
             Box::new(|a| a.tree = Some(tree(words(1 << 30), 1 << 34, 1 << 29))),
-            &["the mask holds 1073741824"],
+            &["a mask of 17179869184 columns"],
         ),
         (
             "log-sum-exps too few",

@@ -84,6 +84,7 @@ fn visits_are_those_of_the_mask() {
         Mask { left: Some(0), keep_first: 1, ..Mask::CAUSAL },
         Mask { left: Some(10), keep_first: 130, ..Mask::CAUSAL },
         Mask { right: Some(5), ..Mask::NONE },
+        Mask { left: Some(1 << 40), right: Some(1 << 40), keep_first: usize::MAX, causal: false },
     ];
     let mut cases = 0;
     for (queries, keys) in [(1, 1), (64, 64), (65, 300), (300, 65), (200, 0), (130, 513)] {
@@ -112,7 +113,7 @@ fn visits_are_those_of_the_mask() {
             }
         }
     }
-    assert_eq!(cases, 6 * 7 * 2 * 4);
+    assert_eq!(cases, 6 * 8 * 2 * 4);
 }
 
 #[test]
@@ -169,6 +170,10 @@ fn nothing_is_nothing() {
         assert!(plan.geometry().is_none() && plan.visits() == Visits::default(), "{plan}");
         assert!(plan.to_string().contains("nothing is launched"), "{plan}");
     }
+    // Limits beyond everything are none.
+    let far = Mask { left: Some(usize::MAX), right: Some(usize::MAX), ..Mask::NONE };
+    let visits = |mask| plan::plan(&AttentionProblem { mask, ..new([100, 100], [1, 1], 64) }, &facts).unwrap().visits();
+    assert_eq!(visits(far), visits(Mask::NONE));
     // No keys still make an output: zeros.
     assert!(plan::plan(&new([10, 0], [8, 2], 64), &facts).unwrap().geometry().is_some());
 }

@@ -1,10 +1,10 @@
 //! The rules for what an attention works on, and its parameter block.
 
-use super::args::{AttentionArgs, AttentionElement, BiasValues, Heads};
+use super::args::{AttentionArgs, AttentionElement, BiasValues, Heads, ScoreBias, TreeMask};
 use super::stride;
 use crate::device::{Device, Element, LaunchBuilder, Region, Span, View};
 use crate::op::{OutputElement, check};
-use crate::plan::attention::{AttentionPlan, AttentionProblem};
+use crate::plan::attention::{AttentionPlan, AttentionProblem, MAX_TOKENS};
 use crate::{Error, Result};
 
 /// No limit of a window, as kernels see it.
@@ -114,27 +114,10 @@ impl<'a, T: AttentionElement, O: OutputElement> Checked<'a, T, O> {
             )));
         }
         if let Some(bias) = &args.bias {
-            let dims = [(p.batch, bias.batch), (p.queries, bias.query), (p.heads, bias.head)];
-            let extent = Extent { dims, row: p.keys };
-            let span = match bias.values {
-                BiasValues::F32(view) => extent.check(device, "the bias", view, 4)?,
-                BiasValues::Own(view) => extent.check(device, "the bias", view, 2)?,
-            };
-            inputs[3] = Some(("the bias", span));
+            inputs[3] = Some(("the bias", bias_span(device, bias, [p.batch, p.heads, p.queries, p.keys])?));
         }
         if let Some(tree) = &args.tree {
-            let row = tree.columns.div_ceil(32);
-            if p.queries > 1 && tree.query < row {
-                return Err(Error::Shape(format!(
-                    "rows of the mask are {} words apart, but {} columns take {row}",
-                    tree.query, tree.columns
-                )));
-            }
-            let extent = Extent { dims: [(p.batch, tree.batch), (p.queries, tree.query), (1, 0)], row };
-            inputs[4] = Some(("the mask", extent.check(device, "the mask", tree.words, 4)?));
-            if tree.columns > crate::plan::attention::MAX_TOKENS {
-                return Err(Error::Shape(format!("a mask of {} columns", tree.columns)));
-            }
+            inputs[4] = Some(("the mask", tree_span(device, tree, [p.batch, p.queries])?));
         }
         for (what, view) in [("the slopes", args.slopes), ("the sinks", args.sinks)] {
             if let Some(view) = view {
@@ -247,6 +230,35 @@ impl<'a, T: AttentionElement, O: OutputElement> Checked<'a, T, O> {
         }
         launch.u32(flags).f32(scale).f32(softcap.unwrap_or(0.0));
     }
+}
+
+/// Where a bias `[batch, heads, queries, keys]` lies, if it is long enough.
+pub(in crate::op) fn bias_span<T: Element>(
+    device: &Device,
+    bias: &ScoreBias<'_, T>,
+    [batch, heads, queries, keys]: [usize; 4],
+) -> Result<Span> {
+    let extent = Extent { dims: [(batch, bias.batch), (queries, bias.query), (heads, bias.head)], row: keys };
+    match bias.values {
+        BiasValues::F32(view) => extent.check(device, "the bias", view, 4),
+        BiasValues::Own(view) => extent.check(device, "the bias", view, 2),
+    }
+}
+
+/// Where the rows of a mask of bits lie, if there are enough.
+pub(in crate::op) fn tree_span(device: &Device, tree: &TreeMask<'_>, [batch, queries]: [usize; 2]) -> Result<Span> {
+    let row = tree.columns.div_ceil(32);
+    if queries > 1 && tree.query < row {
+        return Err(Error::Shape(format!(
+            "rows of the mask are {} words apart, but {} columns take {row}",
+            tree.query, tree.columns
+        )));
+    }
+    if tree.columns > MAX_TOKENS {
+        return Err(Error::Shape(format!("a mask of {} columns: {MAX_TOKENS} are the most", tree.columns)));
+    }
+    let extent = Extent { dims: [(batch, tree.batch), (queries, tree.query), (1, 0)], row };
+    extent.check(device, "the mask", tree.words, 4)
 }
 
 const NOWHERE: Span = Span { address: 0, row_bytes: 0, row_stride: 0, rows: 0 };

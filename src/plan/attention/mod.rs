@@ -101,10 +101,11 @@ impl AttentionPlan {
     /// Tiles of keys that one of the queries `first..=last` sees.
     fn tiles_seen(&self, first: usize, last: usize) -> usize {
         let AttentionProblem { queries, keys, mask, .. } = self.problem;
-        // Positions plus the number of queries, so that they are not below 0.
+        // Positions plus the number of queries, so that they are not below 0. All are at most MAX_TOKENS.
         let place = |query: usize| query + keys;
-        let end = mask.right().map_or(keys, |right| (place(last) + right + 1).saturating_sub(queries).min(keys));
-        let begin = mask.left.map_or(0, |left| place(first).saturating_sub(left + queries));
+        let limit = |side: Option<usize>| side.map(|side| side.min(MAX_TOKENS));
+        let end = limit(mask.right()).map_or(keys, |right| (place(last) + right + 1).saturating_sub(queries).min(keys));
+        let begin = limit(mask.left).map_or(0, |left| place(first).saturating_sub(left + queries));
         let (begin, end) = (begin / TILE_KEYS, end.div_ceil(TILE_KEYS));
         let kept = mask.keep_first.min(end * TILE_KEYS).div_ceil(TILE_KEYS).min(begin);
         kept + end.saturating_sub(begin)
