@@ -61,6 +61,7 @@ __device__ __forceinline__ void heads(const QuantizeHeadsParams& p, const Heads&
     const uint32_t tid = threadIdx.x, lane = tid % p.lanes, c = 8 * lane, rows = THREADS / p.lanes;
     const Tokens tokens = attention::tokens(of.cu_seqlens, of.lens, b, of.most, of.total);
     const uint32_t first = tile * HEAD_TOKENS;
+    if (tokens.bad && tile == 0 && tid == 0) raise(p.status, BAD_LENGTH);
     if (first >= tokens.count) return;
     const uint32_t count = min(HEAD_TOKENS, tokens.count - first);
     const bool packed = of.cu_seqlens != nullptr, whole = aligned<X>(of.x, of.batch, of.token, of.head);

@@ -9,6 +9,8 @@
 #pragma once
 #include <cstdint>
 
+#include "attention/sequence.cuh"
+
 namespace attention {
 
 struct Tokens {
@@ -16,20 +18,19 @@ struct Tokens {
     uint32_t count;     // tokens
     uint32_t position;  // packed: the first position; else 0
     uint32_t batch;     // packed: 0; else the sequence, by which strides of a batch count
+    bool bad;           // lengths were not as they should be, and are cut (attention/sequence.cuh)
 };
 
 __device__ __forceinline__ Tokens tokens(const void* cu_seqlens, const void* lens, uint32_t b, uint32_t most,
                                          uint32_t total) {
-    Tokens of{0, most, 0, b};
+    Tokens of{0, most, 0, b, false};
+    const Run run = run_of(cu_seqlens, lens, b, most, total, of.bad);
+    of.count = run.length;
     if (cu_seqlens != nullptr) {
-        const auto* cu = static_cast<const uint32_t*>(cu_seqlens) + b;
-        const uint32_t end = min(cu[1], total);
-        of.begin = min(cu[0], end);
-        of.count = min(end - of.begin, most);
+        of.begin = run.first;
         of.position = of.begin / 64 * 64 + 64 * b;
         of.batch = 0;
     }
-    if (lens != nullptr) of.count = min(of.count, static_cast<const uint32_t*>(lens)[b]);
     return of;
 }
 
