@@ -206,7 +206,7 @@ impl Answers {
 }
 
 /// The rows of sequence b and head h out of `[batch, tokens, heads, d]`.
-fn rows<T: Float>(values: &[T], [b, tokens, heads, h, d]: [usize; 5]) -> Vec<f32> {
+pub fn rows<T: Float>(values: &[T], [b, tokens, heads, h, d]: [usize; 5]) -> Vec<f32> {
     let sequence = &values[b * tokens * heads * d..(b + 1) * tokens * heads * d];
     sequence.chunks(heads * d).flat_map(|token| &token[h * d..(h + 1) * d]).map(|x| x.to_f32()).collect()
 }

@@ -2,6 +2,7 @@
 
 mod args;
 mod attention;
+mod attention_int8;
 mod case;
 mod devices;
 mod float;

@@ -8,13 +8,20 @@ use crate::ran::{About, Place, Ran};
 pub struct Single {
     /// What is told of it.
     pub about: About,
+    /// The least compute capability (times ten) of a device that has it.
+    pub floor: u32,
     run: Box<dyn Fn(&Place) -> Result<Ran>>,
 }
 
 impl Single {
     /// A case.
     pub fn new(about: About, run: impl Fn(&Place) -> Result<Ran> + 'static) -> Single {
-        Single { about, run: Box::new(run) }
+        Single { about, floor: 80, run: Box::new(run) }
+    }
+
+    /// The same case, for devices from a compute capability (times ten) on.
+    pub fn from(self, floor: u32) -> Single {
+        Single { floor, ..self }
     }
 
     /// Runs it and compares.

@@ -10,6 +10,7 @@ use halfbyte::{Error, Result};
 
 use crate::args::{VerifyArgs, Where};
 use crate::attention;
+use crate::attention_int8;
 use crate::case::{Group, Weights};
 use crate::merge;
 use crate::model;
@@ -63,9 +64,13 @@ pub fn run(args: &VerifyArgs) -> Result<bool> {
     // Cases that share no numbers with others.
     let asked = |label: &str| args.only.as_ref().is_none_or(|only| label.contains(only));
     let mut alone = Vec::new();
-    let singles: Vec<Single> = attention::cases().into_iter().chain(merge::cases()).collect();
+    let bytes = attention_int8::cases(false).into_iter();
+    let bytes = bytes.chain(attention_int8::cases(true).into_iter().map(|case| case.from(89)));
+    let singles: Vec<Single> = attention::cases().into_iter().chain(bytes).chain(merge::cases()).collect();
     for case in &singles {
-        alone.extend(places.iter().filter(|place| asked(&case.about.label(place))).map(|place| (case, place)));
+        let served = |place: &&Place| place.device.facts().capability >= case.floor;
+        let wanted = places.iter().filter(served).filter(|place| asked(&case.about.label(place)));
+        alone.extend(wanted.map(|place| (case, place)));
     }
 
     let count: usize = planned.iter().map(|(_, cases)| cases.len()).sum();

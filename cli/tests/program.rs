@@ -31,6 +31,21 @@ fn verify_prints_a_line_a_case_and_the_counts() {
     assert!(!text.contains('\x1b'), "a pipe gets plain lines");
 }
 
+/// Values in 8 bits where the device has them; the loss of every case is told.
+#[test]
+fn verify_attends_in_8_bits() {
+    for (arch, want) in [("emulator:sm_80", 5), ("emulator:sm_89", 10)] {
+        let output = halfbyte(&["verify", "--json", "--device", arch, "--only", "attention s8"]);
+        let lines = json_lines(&output);
+        let (_, cases) = lines.split_last().expect("a summary");
+        assert!(output.status.success() && cases.len() == want, "{} cases on {arch}", cases.len());
+        for case in cases {
+            assert!(case["worst"].as_f64().is_some_and(|worst| worst <= 1.0), "{case:?}");
+            assert!(case["quantization_error"].as_f64().is_some_and(|lost| (0.001..0.1).contains(&lost)), "{case:?}");
+        }
+    }
+}
+
 #[test]
 fn verify_merges_partial_results() {
     let output = halfbyte(&["verify", "--json", "--device", "emulator:sm_80", "--only", "merge"]);
