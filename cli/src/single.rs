@@ -4,13 +4,16 @@ use halfbyte::Result;
 
 use crate::ran::{About, Place, Ran};
 
+/// How a case is run.
+type Run = dyn Fn(&Place) -> Result<Ran>;
+
 /// One case: what it is about, and how it is run.
 pub struct Single {
     /// What is told of it.
     pub about: About,
     /// The least compute capability (times ten) of a device that has it.
     pub floor: u32,
-    run: Box<dyn Fn(&Place) -> Result<Ran>>,
+    run: Box<Run>,
 }
 
 impl Single {

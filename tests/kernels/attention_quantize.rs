@@ -80,7 +80,7 @@ pub fn known(bench: &Bench, case: &Case, k: Option<Fill<'_>>, v: Option<Fill<'_>
 pub fn integers(bench: &Bench, case: &Case, count: bool) -> Vec<Counters> {
     let of = |b: usize, j: usize, h: usize, c: usize| ((b * 31 + j * 17 + h * 5 + c * (j + 3)) % 61) as f32 - 23.0;
     let v = |b: usize, j: usize, h: usize, c: usize| {
-        ((j * 7 + c * 3 + h + b) % 97) as f32 * if c % 2 == 0 { -1.0 } else { 0.5 }
+        ((j * 7 + c * 3 + h + b) % 97) as f32 * if c.is_multiple_of(2) { -1.0 } else { 0.5 }
     };
     let known = known(bench, case, Some(&of), Some(&v), count);
     for (b, tokens) in case.tokens.iter().enumerate() {

@@ -154,14 +154,18 @@ fn attention_is_clean() {
         // All in one order; in the others the narrow ones, of each number of warps and rows.
         let narrow = |row: &&Row| order == AsyncOrder::Late || row.constant("D") <= Some(64);
         for (at, row) in attention::entries().filter(narrow).enumerate() {
-            let every = row.constant("D") == Some(32) && order == AsyncOrder::Late;
-            for case in attention::features(row.entry).into_iter().skip(at % 9).step_by(if every { 1 } else { 9 }) {
+            let step = match row.constant("D") {
+                Some(32) if order == AsyncOrder::Late => 1,
+                Some(..=128) => 9,
+                _ => 18,
+            };
+            for case in attention::features(row.entry).into_iter().skip(at % 9).step_by(step) {
                 attention::launch::check(&bench, case, false);
                 cases += 1;
             }
         }
     }
-    assert!(cases >= 3 * attention::entries().count(), "{cases}");
+    assert!(cases >= 2 * attention::entries().count(), "{cases}");
 }
 
 #[test]

@@ -193,7 +193,7 @@ pub fn data(case: &Case) -> (Vec<f32>, Vec<f32>) {
     });
     let numbers: Vec<f32> = numbers.collect();
     let lse = (0..parts * heads * tokens).map(|i| {
-        let (none, x) = (random.next() % 2 == 0, 6.0 * random.float());
+        let (none, x) = (random.next().is_multiple_of(2), 6.0 * random.float());
         if none && parts > 1 || i % (heads * tokens) % 13 == 12 { NONE } else { x }
     });
     (numbers, lse.collect())

@@ -120,7 +120,9 @@ fn check<T: InputElement, O: InputElement>(device: &Device, case: &Case, values:
     let words = case.tree.div_ceil(32);
     let bits: Vec<u32> = (0..most(0) * words)
         .map(|at| {
-            (0..32).filter(|c| (at / words * 3 + (at % words * 32 + c) * 5) % 4 != 0).fold(0, |word, c| word | 1 << c)
+            (0..32)
+                .filter(|c| !(at / words * 3 + (at % words * 32 + c) * 5).is_multiple_of(4))
+                .fold(0, |word, c| word | 1 << c)
         })
         .collect();
     let (bias_on, bits_on) = (stream.upload(&bias).unwrap(), stream.upload(&bits).unwrap());
@@ -188,8 +190,8 @@ fn check<T: InputElement, O: InputElement>(device: &Device, case: &Case, values:
 
         let got = stream.download(&out).unwrap();
         let got_lse = stream.download(&lse).unwrap();
-        for b in 0..batch {
-            let [sq, sk] = [case.tokens[b][0], lens[b] as usize];
+        for (b, &len) in lens.iter().enumerate() {
+            let [sq, sk] = [case.tokens[b][0], len as usize];
             let first = |of: usize| if case.packed { begin(of, b) } else { b * most(of) };
             for h in 0..case.heads {
                 let of = |x: &[T], of: usize, heads: usize, h: usize, dim: usize, count: usize| -> Vec<f32> {

@@ -153,9 +153,9 @@ fn check<T: InputElement>(device: &Device, case: &Case, values: bool) -> Attenti
     let scales = [floats(&layout.q_scales), floats(&layout.k_scales)];
     let (shifts, v_codes, v_scales) = (floats(&layout.shift), part(&layout.v_codes), floats(&layout.v_scales));
     let mut nonfinite = false;
-    for b in 0..p.batch {
+    for (b, &len) in lens.iter().enumerate().take(p.batch) {
         let begins = if case.packed { case.begins(b) } else { [b * p.queries, b * p.keys] };
-        let counts = [case.tokens[b][0], lens[b] as usize];
+        let counts = [case.tokens[b][0], len as usize];
         let first = |pitch: usize, of: usize, heads: usize, h: usize| match case.packed {
             true => h * pitch + case.begins(b)[of] / 64 * 64 + 64 * b,
             false => (b * heads + h) * pitch,

@@ -68,7 +68,8 @@ fn what_breaks_a_rule_is_refused_with_its_values() {
         batch,
         head,
     };
-    let table: Vec<(&str, &AttentionProblem, Box<dyn Fn(&mut Args<'static>)>, &[&str])> = vec![
+    type Change<'c> = Box<dyn Fn(&mut Args<'static>) + 'c>;
+    let table: Vec<(&str, &AttentionProblem, Change<'_>, &[&str])> = vec![
         ("another device", &plain, Box::new(|a| a.q = alien), &["q lives on"]),
         ("q too short", &plain, Box::new(|a| a.q.view = a.q.view.slice(1..).unwrap()), &["q holds 5119", "5120"]),
         ("k too short", &plain, Box::new(|a| a.k.view = a.k.view.slice(..5119).unwrap()), &["k holds 5119", "5120"]),

@@ -123,7 +123,10 @@ impl AttentionProblem {
 
     /// Query heads that share a head of keys.
     pub const fn group(&self) -> usize {
-        if self.kv_heads == 0 { 1 } else { self.heads / self.kv_heads }
+        match self.heads.checked_div(self.kv_heads) {
+            Some(heads) => heads,
+            None => 1,
+        }
     }
 
     pub(super) fn check(&self) -> Result<()> {
