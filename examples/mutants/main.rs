@@ -169,6 +169,10 @@ fn plain(bench: &Bench, table: &Table, all: bool) -> Result<Plain, String> {
             return Err(format!("{}: no test `{wanted}`", table.kernel));
         }
     }
+    // They are run by name: the beginning of one would run nothing.
+    if let Some(name) = table.smoke.iter().find(|name| !bench.tests.contains(name)) {
+        return Err(format!("{}: smoke tests are named in full, and there is none called `{name}`", table.kernel));
+    }
     let (folder, ptx) = bench.compile(&table.kernel, &table.source, None)?;
     let (tests, counters) = (bench.named(&table.tests), bench.named(&table.counters));
     match bench.test(&folder, &table.source, &[&tests[..], &counters[..]].concat())? {

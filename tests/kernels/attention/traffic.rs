@@ -76,15 +76,17 @@ fn every_tile_is_read_once_and_none_that_nobody_sees() {
 fn no_feature_meets_a_conflict() {
     let bench = Bench::new(Arch::Sm80);
     let mut cases = 0;
-    for row in entries().filter(|row| !row.symbol.contains("bf16")) {
-        for case in features(row.entry) {
+    for (at, row) in entries().filter(|row| !row.symbol.contains("bf16")).enumerate() {
+        // All of one head size, a few of every other by turns.
+        let step = if row.constant("D") == Some(64) { 1 } else { 5 };
+        for case in features(row.entry).into_iter().skip(at % step).step_by(step) {
             let counters = check(&bench, case, true);
             no_conflict(&counters, &case);
             assert_eq!(counters.total().local_requests, 0, "{case:?}");
             cases += 1;
         }
     }
-    assert_eq!(cases, 18 * entries().filter(|row| !row.symbol.contains("bf16")).count());
+    assert!(cases >= 3 * entries().filter(|row| !row.symbol.contains("bf16")).count(), "{cases}");
 }
 
 /// Tiles of which a mask of bits sees nothing are not visited; pages cost a request of a warp and tile.
