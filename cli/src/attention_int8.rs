@@ -46,7 +46,7 @@ impl Case {
     fn about(&self) -> About {
         let ([queries, keys], [heads, kv_heads], head_dim) = (self.tokens, self.heads, self.head_dim);
         About {
-            op: "attention s8",
+            op: "attention_int8",
             format: format!("f16 -> s8 x {} -> f16", if self.values { "e4m3" } else { "f16" }),
             shape: format!("B=1 Q={queries} K={keys} H={heads}/{kv_heads} D={head_dim}/{head_dim}"),
             data: self.data.to_string(),

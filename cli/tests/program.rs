@@ -35,7 +35,7 @@ fn verify_prints_a_line_a_case_and_the_counts() {
 #[test]
 fn verify_attends_in_8_bits() {
     for (arch, want) in [("emulator:sm_80", 5), ("emulator:sm_89", 10)] {
-        let output = halfbyte(&["verify", "--json", "--device", arch, "--only", "attention s8"]);
+        let output = halfbyte(&["verify", "--json", "--device", arch, "--only", "attention_int8"]);
         let lines = json_lines(&output);
         let (_, cases) = lines.split_last().expect("a summary");
         assert!(output.status.success() && cases.len() == want, "{} cases on {arch}", cases.len());

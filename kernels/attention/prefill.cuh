@@ -11,7 +11,7 @@
 // Who holds what   A block makes TILE_M rows (attention/place.cuh), a warp 16 or 32 of them with all KEYS keys of a tile, so a
 // row's scores stay within four lanes:
 //
-//     S [TILE_M, 64]             64 rows: 4 warps of 16      128 rows: 4 warps of 32 (to head size 128), or 8 of 16
+//     S [TILE_M, 64]             64 rows: 4 warps of 16      128 rows: 4 warps of 32 (head size 64), or 8 of 16 (128)
 //     +-----------------+
 //     | warp 0          |        registers of a lane: S 32 or 64, O DV / 2 or DV, and Q where D and rows are small
 //     | warp 1          |
@@ -21,7 +21,7 @@
 // Shared memory (bytes)      Q 2 * TILE_M * D | K 128 * D | V 128 * DV; the output's stage lies over them at the end
 //     64 x 64, head 128      16384 + 16384 + 16384 = 48 KB: three blocks on 164 KB, two on 100
 //     64 x 64, head 256      96 KB
-//     128 x 64, head 128     32768 + 16384 + 16384 = 64 KB
+//     128 x 64, head 128     32768 + 16384 + 16384 = 64 KB: one block, by its registers
 //
 // The pipeline   One tile of K and one of V. Each is on its way while the other is in use:
 //
