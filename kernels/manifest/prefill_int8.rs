@@ -131,7 +131,7 @@ macro_rules! rows {
 #[rustfmt::skip]
 pub(super) const ROWS: [Row; 15] = rows! {
     64 (4, 128) (3, 168) PrefillInt8F16W64 PrefillInt8Bf16W64 PrefillInt8E4m3W64;
-    96 (3, 168) (3, 168) PrefillInt8F16W96 PrefillInt8Bf16W96 PrefillInt8E4m3W96;
+    96 (3, 168) (2, 255) PrefillInt8F16W96 PrefillInt8Bf16W96 PrefillInt8E4m3W96;
     128 (3, 168) (2, 255) PrefillInt8F16W128 PrefillInt8Bf16W128 PrefillInt8E4m3W128;
     192 (2, 255) (2, 255) PrefillInt8F16W192 PrefillInt8Bf16W192 PrefillInt8E4m3W192;
     256 (2, 255) (2, 255) PrefillInt8F16W256 PrefillInt8Bf16W256 PrefillInt8E4m3W256;
