@@ -192,6 +192,14 @@ impl<'a> LaunchBuilder<'a> {
         self.push(field, 0)
     }
 
+    /// Memory that the kernel reads, or none.
+    pub(crate) fn optional<T: Element>(&mut self, view: Option<View<'a, T>>) -> &mut Self {
+        match view {
+            Some(view) => self.ptr(view),
+            None => self.null(),
+        }
+    }
+
     /// A `uint32_t`.
     pub(crate) fn u32(&mut self, value: u32) -> &mut Self {
         self.push(Field::U32, value.into())

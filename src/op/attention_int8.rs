@@ -1,7 +1,7 @@
 //! Attention in 8 bits, on the device.
 
 use super::attention::{bias_span, tree_span};
-use super::attention_quantize::{AttentionQuantize, AttentionQuantizeArgs, Inputs, Mean, Parts, optional};
+use super::attention_quantize::{AttentionQuantize, AttentionQuantizeArgs, Inputs, Mean, Parts};
 use super::{BiasValues, Heads, HeadsMut, InputElement, LogSumExp, ScoreBias, Step, TreeMask, check};
 use crate::device::{Device, Launch, Region, Status, Stream, View, ViewMut};
 use crate::plan::attention_int8::{self as plan, AttentionInt8Plan, AttentionInt8Problem};
@@ -63,7 +63,7 @@ pub struct AttentionInt8Args<'a, T, O> {
     pub tree: Option<TreeMask<'a>>,
     /// At least [`AttentionInt8Plan::scratch_bytes`], aligned to [`OPERAND_ALIGN`](crate::plan::attention_quantize::OPERAND_ALIGN).
     pub scratch: ViewMut<'a, u8>,
-    /// Where a non-finite input is told.
+    /// Where a non-finite input is told, and lengths that were cut.
     pub status: Option<&'a mut Status>,
 }
 
@@ -204,17 +204,14 @@ impl AttentionInt8 {
             Some(lse) => launch.ptr_mut(lse.view),
             None => launch.null(),
         };
-        optional(&mut launch, q_cu_seqlens);
-        optional(&mut launch, k_cu_seqlens);
-        optional(&mut launch, k_lens);
-        optional(&mut launch, sinks);
-        optional(&mut launch, slopes);
+        launch.optional(q_cu_seqlens);
+        launch.optional(k_cu_seqlens);
+        launch.optional(k_lens);
+        launch.optional(sinks);
+        launch.optional(slopes);
         let bias_strides = bias.as_ref().map_or([0; 3], |bias| [bias.batch, bias.head, bias.query]);
-        optional(
-            &mut launch,
-            bias.and_then(|bias| if let BiasValues::F32(view) = bias.values { Some(view) } else { None }),
-        );
-        optional(&mut launch, tree.map(|tree| tree.words));
+        launch.optional(bias.and_then(|bias| if let BiasValues::F32(view) = bias.values { Some(view) } else { None }));
+        launch.optional(tree.map(|tree| tree.words));
         launch.i64(v.batch as i64).i64(v.token as i64).i64(v.head as i64);
         launch.i64(out.batch as i64).i64(out.token as i64).i64(out.head as i64);
         launch.i64(lse_strides[0] as i64).i64(lse_strides[1] as i64);

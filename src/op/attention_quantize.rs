@@ -56,14 +56,14 @@ pub struct AttentionQuantizeArgs<'a, T> {
     /// Where packed queries begin and end: `[batch + 1]`, on the device.
     pub q_cu_seqlens: Option<View<'a, u32>>,
     /// Where packed keys begin and end: `[batch + 1]`, on the device. What is not monotone or leads past the tokens
-    /// that there are is taken as less.
+    /// that there are is taken as less, and told by the status.
     pub k_cu_seqlens: Option<View<'a, u32>>,
     /// Keys of each sequence, `[batch]` on the device, where they are fewer than there is room for.
     pub k_lens: Option<View<'a, u32>>,
     /// At least [`OperandLayout::bytes`](plan::OperandLayout::bytes), aligned to [`OPERAND_ALIGN`]: the codes, scales and shifts,
     /// where the [layout](AttentionQuantizePlan::layout) says. What belongs to tokens that are not there is not written.
     pub operands: ViewMut<'a, u8>,
-    /// Where a non-finite input is told.
+    /// Where a non-finite input is told, and lengths that were cut.
     pub status: Option<&'a mut Status>,
 }
 
@@ -183,7 +183,7 @@ impl AttentionQuantize {
                 Mean::Computed(_) => launch.ptr(k.view),
                 _ => launch.null(),
             };
-            optional(&mut launch, v.map(|v| v.view));
+            launch.optional(v.map(|v| v.view));
             if slices > 1 {
                 launch.ptr_mut(partials.reborrow())
             } else {
@@ -198,8 +198,8 @@ impl AttentionQuantize {
             } else {
                 launch.null()
             };
-            optional(&mut launch, k_cu_seqlens);
-            optional(&mut launch, k_lens);
+            launch.optional(k_cu_seqlens);
+            launch.optional(k_lens);
             match &mut status {
                 Some(status) => launch.ptr_mut(status.word_mut()),
                 None => launch.null(),
@@ -224,9 +224,9 @@ impl AttentionQuantize {
             } else {
                 launch.ptr_mut(shift.reborrow())
             };
-            optional(&mut launch, q_cu_seqlens);
-            optional(&mut launch, k_cu_seqlens);
-            optional(&mut launch, k_lens);
+            launch.optional(q_cu_seqlens);
+            launch.optional(k_cu_seqlens);
+            launch.optional(k_lens);
             match &mut status {
                 Some(status) => launch.ptr_mut(status.word_mut()),
                 None => launch.null(),
@@ -241,8 +241,8 @@ impl AttentionQuantize {
         if let (Some(planned), Some(v)) = (plan.values(), v) {
             let mut launch = Launch::new(planned.geometry);
             launch.ptr(v.view).ptr(v_scales.as_view()).ptr_mut(v_codes.reborrow());
-            optional(&mut launch, k_cu_seqlens);
-            optional(&mut launch, k_lens);
+            launch.optional(k_cu_seqlens);
+            launch.optional(k_lens);
             strides(&mut launch, &v);
             launch.u32(batch).u32(kv_heads).u32(keys).u32(k_total).u32(value_dim).u32(k_pitch);
             each(Step::Launch(launch.finish()?))?;
@@ -366,19 +366,23 @@ impl<'a> Parts<'a> {
     }
 }
 
+/// More than any operation here reads.
+const MOST_INPUTS: usize = 16;
+
 /// What is read, with its checks.
 pub(super) struct Inputs<'d> {
     device: &'d Device,
-    spans: [Option<(&'static str, Span)>; 12],
+    spans: [Option<(&'static str, Span)>; MOST_INPUTS],
     count: usize,
 }
 
 impl<'d> Inputs<'d> {
     pub fn new(device: &'d Device) -> Inputs<'d> {
-        Inputs { device, spans: [None; 12], count: 0 }
+        Inputs { device, spans: [None; MOST_INPUTS], count: 0 }
     }
 
     pub fn add(&mut self, what: &'static str, span: Span) {
+        debug_assert!(self.count < MOST_INPUTS, "{what} would not be held against what is written");
         if let Some(slot) = self.spans.get_mut(self.count) {
             *slot = Some((what, span));
             self.count += 1;
@@ -451,13 +455,6 @@ impl<'d> Inputs<'d> {
     pub fn apart(&self, what: &'static str, output: Span) -> Result<()> {
         self.spans.iter().flatten().try_for_each(|input| check::apart((what, output), &[*input]))
     }
-}
-
-pub(super) fn optional<'a, T: Element>(launch: &mut LaunchBuilder<'a>, view: Option<View<'a, T>>) {
-    match view {
-        Some(view) => launch.ptr(view),
-        None => launch.null(),
-    };
 }
 
 fn strides<T>(launch: &mut LaunchBuilder<'_>, rows: &Heads<'_, T>) {

@@ -71,10 +71,7 @@ impl<'a, A: Element, B: Element, O: Element> Mma<'a, A, B, O> {
     /// Gives all arguments, in the order of the manifest.
     pub fn encode(self, launch: &mut LaunchBuilder<'a>) {
         fn vector<'a, T: Element>(launch: &mut LaunchBuilder<'a>, vector: Option<Vector<'a, T>>) {
-            match vector {
-                Some(vector) => launch.ptr(vector.view),
-                None => launch.null(),
-            };
+            launch.optional(vector.map(|vector| vector.view));
         }
         let (row_step, batch_row) = match &self.scale_row {
             Some(_) => steps(self.scale_row.as_ref()),
@@ -104,10 +101,7 @@ impl<'a, A: Element, B: Element, O: Element> Mma<'a, A, B, O> {
             None => (0, 0, 0, 0),
         });
         for groups in self.groups {
-            match groups {
-                Some(groups) => launch.ptr(groups.view),
-                None => launch.null(),
-            };
+            launch.optional(groups.map(|groups| groups.view));
         }
         match self.scratch {
             None => launch.null().null(),

@@ -23,6 +23,8 @@ pub struct Prefill {
     pub bias: bool,
     /// Columns of a mask of bits; 0: none.
     pub tree: usize,
+    /// Columns 64 to 127 of it are seen by nobody.
+    pub hole: bool,
     pub lse: bool,
 }
 
@@ -30,7 +32,7 @@ impl Prefill {
     pub const fn new(of: Case) -> Prefill {
         let (left, right, keep_first) = (None, None, 0);
         let (e4m3, out_bf16, softcap, shift, sinks, slopes, lse) = (false, of.bf16, 0.0, false, false, false, true);
-        let (bias, tree) = (false, 0);
+        let (bias, tree, hole) = (false, 0, false);
         Prefill {
             of,
             e4m3,
@@ -45,6 +47,7 @@ impl Prefill {
             slopes,
             bias,
             tree,
+            hole,
             lse,
         }
     }
@@ -60,8 +63,8 @@ impl Prefill {
     }
 
     /// A bit of the mask: one query in five has none.
-    fn bit(b: usize, i: usize, c: usize) -> bool {
-        i % 5 != 3 && !(b * 7 + i * 5 + c * 3).is_multiple_of(4)
+    fn bit(&self, b: usize, i: usize, c: usize) -> bool {
+        !(self.hole && c / 64 == 1) && i % 5 != 3 && !(b * 7 + i * 5 + c * 3).is_multiple_of(4)
     }
 
     /// What is added to a score.
@@ -73,7 +76,7 @@ impl Prefill {
         let p = i as i64 + keys as i64 - queries as i64;
         let early = self.right.is_none_or(|right| j as i64 <= p + right as i64);
         let near = self.left.is_none_or(|left| j as i64 >= p - left as i64) || j < self.keep_first;
-        let masked = self.tree > 0 && (j + self.tree).checked_sub(keys).is_some_and(|c| !Prefill::bit(b, i, c));
+        let masked = self.tree > 0 && (j + self.tree).checked_sub(keys).is_some_and(|c| !self.bit(b, i, c));
         j < keys && early && near && !masked
     }
 }
@@ -198,7 +201,7 @@ pub fn run(bench: &Bench, case: &Prefill, n: &Numbers<'_>, count: bool) -> (Vec<
     let mut biases = Vec::new();
     let mut bits = vec![0u32; if case.tree > 0 { batch * rows_most * words } else { 0 }];
     for (b, i) in (0..batch).flat_map(|b| (0..rows_most).map(move |i| (b, i))) {
-        let of_row = (0..case.tree).filter(|&c| Prefill::bit(b, i, c));
+        let of_row = (0..case.tree).filter(|&c| case.bit(b, i, c));
         of_row.for_each(|c| bits[(b * rows_most + i) * words + c / 32] |= 1 << (c % 32));
     }
     for (b, h, i) in (0..batch).flat_map(|b| (0..of.heads).flat_map(move |h| (0..rows_most).map(move |i| (b, h, i)))) {

@@ -234,6 +234,8 @@ fn tiles_that_nobody_sees_are_skipped() {
     assert_eq!(macs(Prefill { left: Some(64), right: Some(0), ..all }), 2 * tile, "positions 576 to 639 and 64 before");
     assert_eq!(macs(Prefill { left: Some(65), right: Some(0), ..all }), 3 * tile);
     assert_eq!(macs(Prefill { left: Some(10), right: Some(0), keep_first: 4, ..all }), 3 * tile);
+    let masked = Prefill { tree: 640, ..all };
+    assert_eq!((macs(masked), macs(Prefill { hole: true, ..masked })), (10 * tile, 9 * tile));
     let early = Case { tokens: &[[640, 640]], ..of };
     assert_eq!(macs(Prefill::new(early).causal()), 55 * tile, "1 + 2 + .. + 10");
 }

@@ -1,12 +1,14 @@
 //! Arguments of attention in 8 bits that break a rule: refused with their values.
 
 use half::f16;
-use halfbyte::device::{Device, Element, View, ViewMut};
+use halfbyte::device::Device;
 use halfbyte::emulator::Arch;
 use halfbyte::op::{AttentionInt8, AttentionInt8Args, Heads, HeadsMut, LogSumExp, Mean};
 use halfbyte::plan::attention_int8::AttentionInt8Problem;
 use halfbyte::plan::attention_quantize::{AttentionQuantizeProblem, KeyMean};
 use halfbyte::plan::quantize_rows::Input;
+
+use super::{raw, raw_view};
 
 const PROBLEM: AttentionInt8Problem = AttentionInt8Problem::new(AttentionQuantizeProblem {
     input: Input::F16,
@@ -21,17 +23,6 @@ const PROBLEM: AttentionInt8Problem = AttentionInt8Problem::new(AttentionQuantiz
     mean: KeyMean::Zero,
     values: false,
 });
-
-/// Views of any address, as foreign memory comes in.
-fn write<'a, T: Element>(device: &'a Device, address: u64, len: usize) -> ViewMut<'a, T> {
-    // SAFETY: the view is given to a call that must refuse it, so nothing ever reads or writes through it.
-    unsafe { ViewMut::from_raw(device, address, len) }.unwrap()
-}
-
-fn read<'a, T: Element>(device: &'a Device, address: u64, len: usize) -> View<'a, T> {
-    // SAFETY: as above.
-    unsafe { View::from_raw(device, address, len) }.unwrap()
-}
 
 const Q: u64 = 0x1_0000;
 const K: u64 = 0x2_0000;
@@ -49,12 +40,12 @@ fn what_is_refused_and_why() {
     type Args = AttentionInt8Args<'static, f16, f16>;
     let args = || {
         let rows = |at: u64, heads: usize, dim: usize, tokens: usize| {
-            Heads::bshd(read::<f16>(here, at, 2 * tokens * heads * dim), tokens, heads, dim)
+            Heads::bshd(raw_view::<f16>(here, at, 2 * tokens * heads * dim), tokens, heads, dim)
         };
-        let out = HeadsMut::bshd(write::<f16>(here, OUT, 2 * 3 * 4 * 32), 3, 4, 32);
+        let out = HeadsMut::bshd(raw::<f16>(here, OUT, 2 * 3 * 4 * 32), 3, 4, 32);
         let qkv = [rows(Q, 4, 64, 3), rows(K, 2, 64, 5), rows(V, 2, 32, 5)];
-        let lse = LogSumExp::new(write(here, LSE, 2 * 4 * 3), 3, 4);
-        Args { lse: Some(lse), ..Args::new(qkv, out, Mean::Zero, 0.125, write(here, SCRATCH, plan.scratch_bytes())) }
+        let lse = LogSumExp::new(raw(here, LSE, 2 * 4 * 3), 3, 4);
+        Args { lse: Some(lse), ..Args::new(qkv, out, Mean::Zero, 0.125, raw(here, SCRATCH, plan.scratch_bytes())) }
     };
     let run = |change: &dyn Fn(&mut Args)| {
         let mut args = args();
@@ -63,16 +54,16 @@ fn what_is_refused_and_why() {
     };
     run(&|_| {}).unwrap();
     let table: Vec<(&str, halfbyte::Result<()>, &[&str])> = vec![
-        ("short q", run(&|a| a.q.view = read(here, Q, 1535)), &["q", "1535", "1536"]),
-        ("short v", run(&|a| a.v.view = read(here, V, 639)), &["v", "639", "640"]),
-        ("short out", run(&|a| a.out.view = write(here, OUT, 767)), &["the output", "767", "768"]),
-        ("out elsewhere", run(&|a| a.out.view = write(there, OUT, 768)), &["the output lives on"]),
+        ("short q", run(&|a| a.q.view = raw_view(here, Q, 1535)), &["q", "1535", "1536"]),
+        ("short v", run(&|a| a.v.view = raw_view(here, V, 639)), &["v", "639", "640"]),
+        ("short out", run(&|a| a.out.view = raw(here, OUT, 767)), &["the output", "767", "768"]),
+        ("out elsewhere", run(&|a| a.out.view = raw(there, OUT, 768)), &["the output lives on"]),
         ("rows of out meet", run(&|a| a.out.head = 31), &["rows of the output meet", "31 apart"]),
         ("sequences of out meet", run(&|a| a.out.batch = 0), &["rows of the output meet"]),
-        ("out over q", run(&|a| a.out.view = write(here, Q, 768)), &["the output", "q"]),
-        ("out over v", run(&|a| a.out.view = write(here, V, 768)), &["the output", "v"]),
-        ("out in the scratch", run(&|a| a.out.view = write(here, SCRATCH, 768)), &["the output", "the scratch"]),
-        ("short lse", run(&|a| a.lse.as_mut().unwrap().view = write(here, LSE, 23)), &["the log-sum-exps", "23", "24"]),
+        ("out over q", run(&|a| a.out.view = raw(here, Q, 768)), &["the output", "q"]),
+        ("out over v", run(&|a| a.out.view = raw(here, V, 768)), &["the output", "v"]),
+        ("out in the scratch", run(&|a| a.out.view = raw(here, SCRATCH, 768)), &["the output", "the scratch"]),
+        ("short lse", run(&|a| a.lse.as_mut().unwrap().view = raw(here, LSE, 23)), &["the log-sum-exps", "23", "24"]),
         (
             "heads of lse meet",
             run(&|a| a.lse.as_mut().unwrap().head = 2),
@@ -80,24 +71,24 @@ fn what_is_refused_and_why() {
         ),
         (
             "lse over out",
-            run(&|a| a.lse.as_mut().unwrap().view = write(here, OUT, 24)),
+            run(&|a| a.lse.as_mut().unwrap().view = raw(here, OUT, 24)),
             &["the output", "the log-sum-exps"],
         ),
-        ("few sinks", run(&|a| a.sinks = Some(read(here, 0x9000, 3))), &["the sinks holds 3", "heads = 4"]),
-        ("many slopes", run(&|a| a.slopes = Some(read(here, 0x9000, 5))), &["the slopes holds 5", "heads = 4"]),
+        ("few sinks", run(&|a| a.sinks = Some(raw_view(here, 0x9000, 3))), &["the sinks holds 3", "heads = 4"]),
+        ("many slopes", run(&|a| a.slopes = Some(raw_view(here, 0x9000, 5))), &["the slopes holds 5", "heads = 4"]),
         ("a negative scale", run(&|a| a.scale = -0.5), &["the scale is -0.5"]),
         ("no scale", run(&|a| a.scale = f32::NAN), &["the scale is NaN"]),
         ("a cap of 0", run(&|a| a.softcap = Some(0.0)), &["the soft cap is 0"]),
         ("an infinite cap", run(&|a| a.softcap = Some(f32::INFINITY)), &["the soft cap is inf"]),
         (
             "a mean for nothing",
-            run(&|a| a.mean = Mean::Given(read(here, 0x9000, 256))),
+            run(&|a| a.mean = Mean::Given(raw_view(here, 0x9000, 256))),
             &["has no mean, but one was given"],
         ),
-        ("short scratch", run(&|a| a.scratch = write(here, SCRATCH, 128)), &["the buffer of operands", "128"]),
-        ("misaligned scratch", run(&|a| a.scratch = write(here, SCRATCH + 64, 1 << 16)), &["0x100040"]),
-        ("scratch over v", run(&|a| a.scratch = write(here, V - 1024, 1 << 15)), &["the buffer of operands", "v"]),
-        ("out over lengths", run(&|a| a.k_lens = Some(read(here, OUT, 2))), &["the output", "k_lens"]),
+        ("short scratch", run(&|a| a.scratch = raw(here, SCRATCH, 128)), &["the buffer of operands", "128"]),
+        ("misaligned scratch", run(&|a| a.scratch = raw(here, SCRATCH + 64, 1 << 16)), &["0x100040"]),
+        ("scratch over v", run(&|a| a.scratch = raw(here, V - 1024, 1 << 15)), &["the buffer of operands", "v"]),
+        ("out over lengths", run(&|a| a.k_lens = Some(raw_view(here, OUT, 2))), &["the output", "k_lens"]),
         (
             "values of an operation without",
             op.plan(&AttentionInt8Problem::new(AttentionQuantizeProblem { values: true, ..PROBLEM.operands }))

@@ -1,11 +1,13 @@
 //! Arguments of the quantizers of attention that break a rule: refused with their values.
 
 use half::{bf16, f16};
-use halfbyte::device::{Device, Element, Region, Status, View, ViewMut};
+use halfbyte::device::{Device, Region, Status};
 use halfbyte::emulator::Arch;
 use halfbyte::op::{AttentionQuantize, AttentionQuantizeArgs, Heads, Mean};
 use halfbyte::plan::attention_quantize::{AttentionQuantizeProblem, KeyMean};
 use halfbyte::plan::quantize_rows::Input;
+
+use super::{raw, raw_view};
 
 const PROBLEM: AttentionQuantizeProblem = AttentionQuantizeProblem {
     input: Input::F16,
@@ -20,17 +22,6 @@ const PROBLEM: AttentionQuantizeProblem = AttentionQuantizeProblem {
     mean: KeyMean::Computed,
     values: true,
 };
-
-/// Views of any address, as foreign memory comes in.
-fn raw<'a, T: Element>(device: &'a Device, address: u64, len: usize) -> ViewMut<'a, T> {
-    // SAFETY: the view is given to a call that must refuse it, so nothing ever reads or writes through it.
-    unsafe { ViewMut::from_raw(device, address, len) }.unwrap()
-}
-
-fn read<'a, T: Element>(device: &'a Device, address: u64, len: usize) -> View<'a, T> {
-    // SAFETY: as above.
-    unsafe { View::from_raw(device, address, len) }.unwrap()
-}
 
 #[test]
 fn what_is_refused_and_why() {
@@ -54,7 +45,7 @@ fn what_is_refused_and_why() {
     let mut run = |plan, change: &mut dyn FnMut(&mut Args<'static>)| {
         // Nothing here lives as long as it says, and nothing is used after the run.
         let rows = |heads: usize, dim: usize, tokens: usize| Heads {
-            view: read(here, at, 2048),
+            view: raw_view(here, at, 2048),
             batch: tokens * heads * dim,
             token: heads * dim,
             head: dim,
@@ -75,24 +66,24 @@ fn what_is_refused_and_why() {
     };
     run(&plan, &mut |_| {}).unwrap();
     let mut status = Some(Box::leak(Box::new(Status::new(&foreign).unwrap())));
-    let cu = || Some(read::<u32>(here, 0x7000_0000, 3));
+    let cu = || Some(raw_view::<u32>(here, 0x7000_0000, 3));
     let table: Vec<(&str, halfbyte::Result<()>, &[&str])> = vec![
         ("short q", run(&plan, &mut |a| a.q.view = a.q.view.slice(..959).unwrap()), &["q", "959", "960"]),
         ("far heads", run(&plan, &mut |a| a.k.head = 100_000), &["k", "2048"]),
         ("far tokens", run(&plan, &mut |a| a.k.token = usize::MAX), &["k", "2048"]),
         ("short v", run(&plan, &mut |a| a.v.as_mut().unwrap().batch = 2000), &["v", "2048"]),
-        ("q elsewhere", run(&plan, &mut |a| a.q.view = read(there, at, 2048)), &["q lives on"]),
+        ("q elsewhere", run(&plan, &mut |a| a.q.view = raw_view(there, at, 2048)), &["q lives on"]),
         ("no v", run(&plan, &mut |a| a.v = None), &["quantizes v, but none was given"]),
         ("v for nothing", run(&bare, &mut |_| {}), &["does not quantize v, but one was given"]),
         ("no mean", run(&plan, &mut |a| a.mean = Mean::Zero), &["computes a mean, but none was given"]),
         ("no given mean", run(&given, &mut |_| {}), &["takes a mean, but room for one was given"]),
         (
             "a mean too many",
-            run(&zero, &mut |a| a.mean = Mean::Given(read(here, 0x7000_0000, 160))),
+            run(&zero, &mut |a| a.mean = Mean::Given(raw_view(here, 0x7000_0000, 160))),
             &["has no mean, but one"],
         ),
         ("a short mean", run(&plan, &mut |a| a.mean = Mean::Computed(raw(here, 0x7000_0000, 159))), &["159", "160"]),
-        ("a long mean", run(&given, &mut |a| a.mean = Mean::Given(read(here, 0x7000_0000, 161))), &["161", "160"]),
+        ("a long mean", run(&given, &mut |a| a.mean = Mean::Given(raw_view(here, 0x7000_0000, 161))), &["161", "160"]),
         ("no cu", run(&packed, &mut |a| a.k_cu_seqlens = cu()), &["packed tokens, but there is no q_cu_seqlens"]),
         ("no cu of k", run(&packed, &mut |a| a.q_cu_seqlens = cu()), &["packed tokens, but there is no k_cu_seqlens"]),
         (
@@ -103,7 +94,7 @@ fn what_is_refused_and_why() {
         (
             "a short cu",
             run(&packed, &mut |a| {
-                a.q_cu_seqlens = Some(read(here, 0x7000_0000, 2));
+                a.q_cu_seqlens = Some(raw_view(here, 0x7000_0000, 2));
                 a.k_cu_seqlens = cu();
             }),
             &["q_cu_seqlens holds 2 elements", "batch + 1 = 3"],
@@ -132,8 +123,8 @@ fn what_is_refused_and_why() {
                 &plan,
                 &stream,
                 AttentionQuantizeArgs::<bf16> {
-                    q: Heads { view: read(here, at, 2048), batch: 0, token: 0, head: 0 },
-                    k: Heads { view: read(here, at, 2048), batch: 0, token: 0, head: 0 },
+                    q: Heads { view: raw_view(here, at, 2048), batch: 0, token: 0, head: 0 },
+                    k: Heads { view: raw_view(here, at, 2048), batch: 0, token: 0, head: 0 },
                     v: None,
                     mean: Mean::Zero,
                     q_cu_seqlens: None,
@@ -151,8 +142,8 @@ fn what_is_refused_and_why() {
                 &plan,
                 &foreign,
                 AttentionQuantizeArgs::<f16> {
-                    q: Heads { view: read(here, at, 2048), batch: 0, token: 0, head: 0 },
-                    k: Heads { view: read(here, at, 2048), batch: 0, token: 0, head: 0 },
+                    q: Heads { view: raw_view(here, at, 2048), batch: 0, token: 0, head: 0 },
+                    k: Heads { view: raw_view(here, at, 2048), batch: 0, token: 0, head: 0 },
                     v: None,
                     mean: Mean::Zero,
                     q_cu_seqlens: None,
@@ -188,8 +179,8 @@ fn what_is_refused_and_why() {
                     &plan,
                     &other,
                     AttentionQuantizeArgs::<f16> {
-                        q: Heads { view: read(here, at, 2048), batch: 0, token: 0, head: 0 },
-                        k: Heads { view: read(here, at, 2048), batch: 0, token: 0, head: 0 },
+                        q: Heads { view: raw_view(here, at, 2048), batch: 0, token: 0, head: 0 },
+                        k: Heads { view: raw_view(here, at, 2048), batch: 0, token: 0, head: 0 },
                         v: None,
                         mean: Mean::Zero,
                         q_cu_seqlens: None,

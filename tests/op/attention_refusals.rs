@@ -1,11 +1,13 @@
 //! Arguments of attention that break a rule: refused with their values.
 
 use half::f16;
-use halfbyte::device::{Device, Element, Status, View, ViewMut};
+use halfbyte::device::{Device, Status};
 use halfbyte::emulator::Arch;
 use halfbyte::format::DType;
 use halfbyte::op::{Attention, AttentionArgs, BiasValues, Heads, HeadsMut, LogSumExp, PageTable, ScoreBias, TreeMask};
 use halfbyte::plan::attention::AttentionProblem;
+
+use super::{raw, raw_view};
 
 const SQ: usize = 10;
 const SK: usize = 20;
@@ -14,17 +16,6 @@ const KV: usize = 2;
 const D: usize = 64;
 
 type Args<'a> = AttentionArgs<'a, f16, f16>;
-
-/// Views of any address and length, as foreign memory comes in.
-fn raw<'a, T: Element>(device: &'a Device, address: u64, len: usize) -> View<'a, T> {
-    // SAFETY: the view is given to a call that must refuse it, so nothing ever reads through it.
-    unsafe { View::from_raw(device, address, len) }.unwrap()
-}
-
-fn raw_mut<'a, T: Element>(device: &'a Device, address: u64, len: usize) -> ViewMut<'a, T> {
-    // SAFETY: as above; nothing ever writes through it.
-    unsafe { ViewMut::from_raw(device, address, len) }.unwrap()
-}
 
 #[test]
 fn what_breaks_a_rule_is_refused_with_its_values() {
@@ -40,17 +31,17 @@ fn what_breaks_a_rule_is_refused_with_its_values() {
     let base = 1u64 << 40;
     let at = |index: u64| base + (index << 24);
     let tensor = |index: u64, tokens: usize, heads: usize| {
-        Heads::bshd(raw::<f16>(here, at(index), 2 * tokens * heads * D), tokens, heads, D)
+        Heads::bshd(raw_view::<f16>(here, at(index), 2 * tokens * heads * D), tokens, heads, D)
     };
-    let out = |address: u64| HeadsMut::bshd(raw_mut::<f16>(here, address, 2 * SQ * H * D), SQ, H, D);
+    let out = |address: u64| HeadsMut::bshd(raw::<f16>(here, address, 2 * SQ * H * D), SQ, H, D);
     let run = |problem: &AttentionProblem, change: &dyn Fn(&mut Args<'static>)| {
         let plan = op.plan(problem).unwrap();
         let mut args = AttentionArgs::new(problem, tensor(0, SQ, H), tensor(1, SK, KV), tensor(2, SK, KV), out(at(3)));
         if problem.packed_queries.is_some() {
-            (args.cu_queries, args.cu_keys) = (Some(raw(here, at(10), 3)), Some(raw(here, at(11), 3)));
+            (args.cu_queries, args.cu_keys) = (Some(raw_view(here, at(10), 3)), Some(raw_view(here, at(11), 3)));
         }
         if problem.page_size.is_some() {
-            args.pages = Some(PageTable { table: raw(here, at(12), 4), row: 2, pages: 2 });
+            args.pages = Some(PageTable { table: raw_view(here, at(12), 4), row: 2, pages: 2 });
         }
         change(&mut args);
         op.launches(&plan, args, |_| Ok(()))
@@ -58,22 +49,24 @@ fn what_breaks_a_rule_is_refused_with_its_values() {
     for problem in [&plain, &packed, &paged] {
         run(problem, &|_| ()).unwrap();
     }
-    let alien = Heads::bshd(raw::<f16>(there, at(0), 2 * SQ * H * D), SQ, H, D);
-    let words = |len: usize| raw::<u32>(here, at(9), len);
-    let floats = |len: usize| raw::<f32>(here, at(8), len);
+    let alien = Heads::bshd(raw_view::<f16>(there, at(0), 2 * SQ * H * D), SQ, H, D);
+    let words = |len: usize| raw_view::<u32>(here, at(9), len);
+    let floats = |len: usize| raw_view::<f32>(here, at(8), len);
     let tree = |words, columns, query| TreeMask { words, columns, batch: 0, query };
     let bias = |len: usize, query: usize| ScoreBias { values: BiasValues::F32(floats(len)), batch: 0, head: 0, query };
-    let lse = |address: u64, len: usize, batch: usize, head: usize| LogSumExp {
-        view: raw_mut(here, address, len),
-        batch,
-        head,
-    };
+    let lse =
+        |address: u64, len: usize, batch: usize, head: usize| LogSumExp { view: raw(here, address, len), batch, head };
     type Change<'c> = Box<dyn Fn(&mut Args<'static>) + 'c>;
     let table: Vec<(&str, &AttentionProblem, Change<'_>, &[&str])> = vec![
         ("another device", &plain, Box::new(|a| a.q = alien), &["q lives on"]),
         ("q too short", &plain, Box::new(|a| a.q.view = a.q.view.slice(1..).unwrap()), &["q holds 5119", "5120"]),
         ("k too short", &plain, Box::new(|a| a.k.view = a.k.view.slice(..5119).unwrap()), &["k holds 5119", "5120"]),
-        ("v misaligned", &plain, Box::new(|a| a.v.view = raw(here, at(2) + 8, 5120)), &["v is at address", "16 bytes"]),
+        (
+            "v misaligned",
+            &plain,
+            Box::new(|a| a.v.view = raw_view(here, at(2) + 8, 5120)),
+            &["v is at address", "16 bytes"],
+        ),
         ("q by odd tokens", &plain, Box::new(|a| a.q.token = 252), &["q: 252 elements from a token", "16 bytes"]),
         ("k by odd heads", &plain, Box::new(|a| a.k.head = 63), &["k: 63 elements from a head"]),
         ("v by odd sequences", &plain, Box::new(|a| a.v.batch = 2556), &["v: 2556 elements from a sequence"]),

@@ -1,7 +1,7 @@
 //! Partial results of attention joined through the public door.
 
 use half::{bf16, f16};
-use halfbyte::device::{Device, Element, View, ViewMut};
+use halfbyte::device::Device;
 use halfbyte::emulator::Arch;
 use halfbyte::format::{DType, Float};
 use halfbyte::op::{InputElement, LseMut, Merge, MergeArgs, Merged, OutputElement, PartLse, Parts, Step};
@@ -13,6 +13,7 @@ use halfbyte::reference::sample::Sample;
 
 use super::Tally;
 use super::case::poison;
+use super::{raw, raw_view};
 use crate::support::{allocations, devices};
 
 const NONE: f32 = f32::NEG_INFINITY;
@@ -205,18 +206,6 @@ fn nothing_is_launched_for_nothing_and_nothing_is_allocated() {
         op.launches(&plan, args, count).unwrap();
         assert_eq!((seen, allocations() - before), (launches, 0), "{plan}");
     }
-}
-
-/// A view of any address, as foreign memory comes in.
-fn raw<'a, T: Element>(device: &'a Device, address: u64, len: usize) -> ViewMut<'a, T> {
-    // SAFETY: the view is given to a call that must refuse it, so nothing ever reads or writes through it.
-    unsafe { ViewMut::from_raw(device, address, len) }.unwrap()
-}
-
-/// The same, to read.
-fn raw_view<'a, T: Element>(device: &'a Device, address: u64, len: usize) -> View<'a, T> {
-    // SAFETY: as in `raw`.
-    unsafe { View::from_raw(device, address, len) }.unwrap()
 }
 
 #[test]

@@ -25,6 +25,20 @@ mod refusals;
 mod repeat;
 mod tune;
 
+use halfbyte::device::{Device, Element, View, ViewMut};
+
+/// A view of any address to write, as foreign memory comes in.
+fn raw<'a, T: Element>(device: &'a Device, address: u64, len: usize) -> ViewMut<'a, T> {
+    // SAFETY: the view is given to a call that must refuse it, so nothing ever reads or writes through it.
+    unsafe { ViewMut::from_raw(device, address, len) }.unwrap()
+}
+
+/// The same to read.
+fn raw_view<'a, T: Element>(device: &'a Device, address: u64, len: usize) -> View<'a, T> {
+    // SAFETY: as above; nothing ever reads through it.
+    unsafe { View::from_raw(device, address, len) }.unwrap()
+}
+
 /// How many cases ran on each value of one axis, so that a test that silently covers less fails.
 #[derive(Default)]
 struct Tally(std::collections::BTreeMap<String, usize>);

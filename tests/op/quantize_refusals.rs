@@ -1,10 +1,12 @@
 //! Arguments of quantizers, of transposed bytes and of sums that break a rule: refused with their values.
 
-use halfbyte::device::{Device, Element, Region, Status, ViewMut};
+use halfbyte::device::{Device, Region, Status};
 use halfbyte::emulator::Arch;
 use halfbyte::format::{F8E4M3, F8E5M2};
 use halfbyte::op::{ColumnSums, Quantize, QuantizeArgs, Scaling, TransposeBytes};
 use halfbyte::plan::quantize::{Code, Input, QuantizeProblem, Scheme};
+
+use super::raw;
 
 const M: usize = 5;
 const K: usize = 300;
@@ -21,12 +23,6 @@ fn check(table: &[(&str, halfbyte::Result<()>, &[&str])]) {
             assert!(text.contains(part), "{what}: {text:?} does not tell {part:?}");
         }
     }
-}
-
-/// A view of any address, as foreign memory comes in.
-fn raw<'a, T: Element>(device: &'a Device, address: u64, len: usize) -> ViewMut<'a, T> {
-    // SAFETY: the view is given to a call that must refuse it, so nothing ever reads or writes through it.
-    unsafe { ViewMut::from_raw(device, address, len) }.unwrap()
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! Arguments that break a rule: refused before anything is launched, with their values.
 
-use halfbyte::device::{Buffer, Device, Region, Status, Stream, View, ViewMut};
+use halfbyte::device::{Buffer, Device, Region, Status, Stream};
 use halfbyte::emulator::Arch;
 use halfbyte::format::int8::Int8Matrix;
 use halfbyte::op::{GemmS8, GemmS8Args, Linear, LinearArgs, QuantizeRows, QuantizeRowsArgs};
 use halfbyte::plan::gemm_s8::{self, GemmS8Plan, GemmS8Problem, Output, candidates};
+
+use super::{raw, raw_view};
 
 const M: usize = 5;
 const N: usize = 7;
@@ -53,18 +55,6 @@ fn device() -> Device {
 /// A device, and a room on another one; both outlive every argument.
 fn stage() -> (&'static Device, &'static Room) {
     (Box::leak(Box::new(device())), Box::leak(Box::new(Room::new(&device()))))
-}
-
-/// A view of any address, as foreign memory comes in.
-fn raw<'a, T: halfbyte::device::Element>(device: &'a Device, address: u64, len: usize) -> ViewMut<'a, T> {
-    // SAFETY: the view is given to a call that must refuse it, so nothing ever reads or writes through it.
-    unsafe { ViewMut::from_raw(device, address, len) }.unwrap()
-}
-
-/// The same, to read.
-fn raw_view<'a, T: halfbyte::device::Element>(device: &'a Device, address: u64, len: usize) -> View<'a, T> {
-    // SAFETY: as in `raw`.
-    unsafe { View::from_raw(device, address, len) }.unwrap()
 }
 
 #[test]

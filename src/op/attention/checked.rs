@@ -1,7 +1,6 @@
 //! The rules for what an attention works on, and its parameter block.
 
 use super::args::{AttentionArgs, AttentionElement, BiasValues, Heads, ScoreBias, TreeMask};
-use super::stride;
 use crate::device::{Device, Element, LaunchBuilder, Region, Span, View};
 use crate::op::{OutputElement, check};
 use crate::plan::attention::{AttentionPlan, AttentionProblem, MAX_TOKENS};
@@ -153,12 +152,6 @@ impl<'a, T: AttentionElement, O: OutputElement> Checked<'a, T, O> {
 
     /// Gives all arguments, in the order of the manifest.
     pub fn encode(self, plan: &AttentionPlan, launch: &mut LaunchBuilder<'a>) {
-        fn optional<'a, T: Element>(launch: &mut LaunchBuilder<'a>, view: Option<View<'a, T>>) {
-            match view {
-                Some(view) => launch.ptr(view),
-                None => launch.null(),
-            };
-        }
         let AttentionArgs { q, k, v, out, lse, scale, softcap, slopes, bias, sinks, tree, .. } = self.args;
         let AttentionArgs { cu_queries, cu_keys, query_lengths, key_lengths, pages, status, .. } = self.args;
         let p = plan.problem();
@@ -173,10 +166,10 @@ impl<'a, T: AttentionElement, O: OutputElement> Checked<'a, T, O> {
             None => launch.null(),
         };
         for view in [cu_queries, cu_keys, query_lengths, key_lengths, pages.map(|pages| pages.table)] {
-            optional(launch, view);
+            launch.optional(view);
         }
-        optional(launch, slopes);
-        optional(launch, sinks);
+        launch.optional(slopes);
+        launch.optional(sinks);
         let mut flags = if plan.descending() { DESCENDING } else { 0 } | if p.wide_output { OUT_F32 } else { 0 };
         let mut bias_strides = [0; 3];
         match bias {
@@ -192,19 +185,19 @@ impl<'a, T: AttentionElement, O: OutputElement> Checked<'a, T, O> {
             }
             None => launch.null(),
         };
-        optional(launch, tree.map(|tree| tree.words));
+        launch.optional(tree.map(|tree| tree.words));
         match status {
             Some(status) => launch.ptr_mut(status.word_mut()),
             None => launch.null(),
         };
-        stride(launch, &[unpacked(p.packed_queries, q.batch), q.token, q.head]);
-        stride(launch, &[unpacked(p.packed_keys, k.batch), k.token, k.head]);
-        stride(launch, &[unpacked(p.packed_keys, v.batch), v.token, v.head]);
-        stride(launch, &[unpacked(p.packed_queries, out.batch), out.token, out.head]);
-        stride(launch, &[lse_batch, lse_head, pages.map_or(0, |pages| pages.row)]);
-        stride(launch, &bias_strides);
+        strides(launch, &[unpacked(p.packed_queries, q.batch), q.token, q.head]);
+        strides(launch, &[unpacked(p.packed_keys, k.batch), k.token, k.head]);
+        strides(launch, &[unpacked(p.packed_keys, v.batch), v.token, v.head]);
+        strides(launch, &[unpacked(p.packed_queries, out.batch), out.token, out.head]);
+        strides(launch, &[lse_batch, lse_head, pages.map_or(0, |pages| pages.row)]);
+        strides(launch, &bias_strides);
         let (mask_batch, mask_row) = tree.map_or((0, 0), |tree| (tree.batch, tree.query));
-        stride(launch, &[mask_batch, mask_row]);
+        strides(launch, &[mask_batch, mask_row]);
         // The plan bounds all of these, and the checks the columns of the mask and the number of pages.
         let limit = |keys: Option<usize>| keys.map_or(UNLIMITED, |keys| keys.min(UNLIMITED as usize) as u32);
         for size in [
@@ -229,6 +222,13 @@ impl<'a, T: AttentionElement, O: OutputElement> Checked<'a, T, O> {
             launch.u32(size as u32);
         }
         launch.u32(flags).f32(scale).f32(softcap.unwrap_or(0.0));
+    }
+}
+
+/// Strides that the checks have bounded.
+fn strides(launch: &mut LaunchBuilder<'_>, strides: &[usize]) {
+    for &stride in strides {
+        launch.i64(stride as i64);
     }
 }
 

@@ -9,7 +9,7 @@ pub use args::{
 };
 
 use super::{OutputElement, Step, check};
-use crate::device::{Device, Launch, LaunchBuilder, Stream};
+use crate::device::{Device, Launch, Stream};
 use crate::format::DType;
 use crate::plan::attention::{self as plan, AttentionPlan, AttentionProblem};
 use crate::{Error, Result};
@@ -134,12 +134,5 @@ impl Attention {
         let mut launch = Launch::new(geometry);
         checked.encode(plan, &mut launch);
         each(Step::Launch(launch.finish()?))
-    }
-}
-
-/// A stride or a length that the plan or the checks have bounded.
-fn stride(launch: &mut LaunchBuilder<'_>, strides: &[usize]) {
-    for &stride in strides {
-        launch.i64(stride as i64);
     }
 }

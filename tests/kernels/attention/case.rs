@@ -47,6 +47,8 @@ pub struct Case {
     pub bias: Bias,
     /// Columns of a mask of bits; 0: none.
     pub tree: usize,
+    /// Columns 64 to 127 of it are seen by nobody.
+    pub hole: bool,
     pub lengths: Lengths,
     /// Keys of a page; 0: none.
     pub page: usize,
@@ -78,6 +80,7 @@ impl Case {
             sinks: false,
             bias: Bias::None,
             tree: 0,
+            hole: false,
             lengths: Lengths::Alike,
             page: 0,
             pack: 1,
@@ -232,7 +235,10 @@ impl Layout {
         let words = case.tree.div_ceil(32) + 1;
         // A row in five sees nothing by its bits.
         let bits = (0..if case.tree == 0 { 0 } else { batch * sq * words })
-            .map(|at| if at / words % 5 == 3 { 0 } else { (random.next() | random.next()) as u32 })
+            .map(|at| {
+                let none = at / words % 5 == 3 || case.hole && (2..4).contains(&(at % words));
+                if none { 0 } else { (random.next() | random.next()) as u32 }
+            })
             .collect();
         Layout {
             lengths,

@@ -100,6 +100,12 @@ fn empty_masks_and_pages() {
             |case: Case| -> u64 { check(&bench, case, true).instructions.iter().map(|i| i.count.tensor_macs).sum() };
         let whole = macs(plain);
         assert_eq!(macs(Case { tree: 1, ..plain }), whole);
+        let masked = Case { tree: 320, ..plain };
+        let hole = Case { hole: true, ..masked };
+        assert_eq!((macs(masked), macs(hole) * 5), (whole, whole * 4));
+        let copied = |case: Case| sum(&check(&bench, case, true), "cp.async.cg")[1];
+        // 64 rows of keys and as many of values, of 4 sectors each.
+        assert_eq!(copied(masked) - copied(hole), 2 * 64 * 4);
         let paged = check(&bench, Case { page: 16, ..plain }, true);
         let side_by_side = check(&bench, plain, true);
         assert_eq!(sum(&paged, "cp.async.cg")[1], sum(&side_by_side, "cp.async.cg")[1]);
