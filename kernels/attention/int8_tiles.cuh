@@ -1,9 +1,9 @@
 // The tiles of prefill_int8 in shared memory: how keys and values come, how warps read them, how the output leaves.
 //
-//     K      panels of 32 bytes of 64 keys. Chunk c (of 16 bytes) of key r stands at place c ^ (r / 4 % 2): the same chunk
-//            of 8 keys, which ldmatrix reads, and 4 whole rows, which 8 lanes write, are all banks once
-//     V      16 bits: panels of 32 channels of 64 keys; 8 bits: a row of 64 keys for each channel. Rows of 64 bytes both
+//     K      panels of 32 bytes of 64 keys
+//     V      16 bits: panels of 32 channels of 64 keys; 8 bits: a row of 64 keys for each channel. 64 bytes both
 //     out    panels of 32 channels of a warp's 16 rows, of 64 bytes
+// All are swizzled (tile/swizzle.cuh).
 #pragma once
 #include <cstdint>
 
@@ -23,6 +23,7 @@ constexpr uint32_t QUERIES = 64, PREFILL_THREADS = 128;
 
 template <int D, bool FP8>
 struct Int8Tiles {
+    using Keys = tile::Swizzle<32>;
     using Rows = tile::Swizzle<64>;
     static constexpr uint32_t K_BYTES = KEYS * D, V_BYTES = KEYS * D * (FP8 ? 1 : 2);
     static constexpr uint32_t K_PANEL = KEYS * 32, V_PANEL = KEYS * 64;
@@ -54,7 +55,8 @@ struct Int8Tiles {
         const int8_t* const from = k + static_cast<uint64_t>(key < count ? key : 0) * p.kv_heads * D;
 #pragma unroll
         for (int panel = 0; panel < D / 32; ++panel) {
-            ptx::cp_async_16(shared + panel * K_PANEL + key_offset(row, chunk), from + 32 * panel, key < count ? 16 : 0);
+            ptx::cp_async_16(shared + panel * K_PANEL + Keys::offset(row, chunk), from + 32 * panel,
+                             key < count ? 16 : 0);
         }
         if (tid < KEYS / 4) {
             const uint32_t at = tile * KEYS + 4 * tid, left = at < count ? min(count - at, 4u) : 0;
@@ -69,7 +71,8 @@ struct Int8Tiles {
             for (uint32_t pass = 0; pass < D / 32; ++pass) {
                 if (32 * pass >= value_dim) continue;
                 const uint32_t channel = pass * 32 + tid / 4;
-                const int8_t* const from = v + static_cast<uint64_t>(channel < value_dim ? channel : 0) * p.k_pitch + tile * KEYS + tid % 4 * 16;
+                const uint64_t row = channel < value_dim ? channel : 0;
+                const int8_t* const from = v + row * p.k_pitch + tile * KEYS + tid % 4 * 16;
                 ptx::cp_async_16(to + Rows::offset(channel, tid % 4), from, channel < value_dim ? 16 : 0);
             }
         } else {
@@ -96,7 +99,7 @@ struct Int8Tiles {
     // B of the scores: keys 8n..8n+15, bytes 32 * step of their rows.
     __device__ __forceinline__ void keys(uint32_t (&b)[4], uint32_t lane, uint32_t n, uint32_t step) const {
         const tile::RowChunk at = tile::ldmatrix_b(lane);
-        ptx::ldmatrix_x4(b, shared + step * K_PANEL + key_offset(at.row, at.chunk) + n * 8 * 32);
+        ptx::ldmatrix_x4(b, shared + step * K_PANEL + Keys::offset(at.row, at.chunk) + n * 8 * 32);
     }
 
     // Scales of keys 8n + 2t and 8n + 2t + 1.
@@ -112,13 +115,9 @@ struct Int8Tiles {
             ptx::ldmatrix_x4(b, from + (Rows::offset(at.row, at.chunk) ^ 32 * step) + pair * 16 * 64);
         } else {
             const tile::RowChunk at = tile::ldmatrix_b_trans(lane);
-            ptx::ldmatrix_x4_trans(b, from + pair / 2 * V_PANEL + (Rows::offset(at.row, at.chunk) ^ pair % 2 * 32) + step * 16 * 64);
+            const uint32_t place = Rows::offset(at.row, at.chunk) ^ pair % 2 * 32;
+            ptx::ldmatrix_x4_trans(b, from + pair / 2 * V_PANEL + place + step * 16 * 64);
         }
-    }
-
-private:
-    __device__ __forceinline__ static uint32_t key_offset(uint32_t row, uint32_t chunk) {
-        return row * 32 + (chunk ^ row / 4 % 2) * 16;
     }
 };
 

@@ -10,11 +10,6 @@
 
 namespace attention {
 
-template <int VALUE>
-struct Half {
-    static constexpr int value = VALUE;
-};
-
 // Rows 16 * i + 8 * half + lane / 4 of the warp. `stage`: shared memory of its own, 2 * ROWS * DV bytes. `row_of(r)` is where row
 // r starts, null for one that is not there.
 template <class X, int ROWS, int FM, int FRAGMENTS, class RowOf>

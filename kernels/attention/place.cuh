@@ -28,7 +28,8 @@ struct Block {
 // False if there is nothing to do.
 template <int TILE_M>
 __device__ __forceinline__ bool block_of(const AttentionPrefillParams& p, Block& block) {
-    const uint32_t groups = p.heads / p.pack, varlen = p.cu_q != nullptr;
+    const uint32_t groups = p.heads / p.pack;
+    const bool varlen = p.cu_q != nullptr;
     const uint32_t pairs = varlen ? groups : groups * p.batch;
     const uint32_t in_section = blockIdx.x % (p.section * p.tiles), first = blockIdx.x / (p.section * p.tiles) * p.section;
     const uint32_t width = min(p.section, pairs - first), pair = first + in_section % width;

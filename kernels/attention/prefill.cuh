@@ -211,8 +211,8 @@ __device__ __forceinline__ void attention_prefill(const AttentionPrefillParams& 
         };
 #pragma unroll
         for (int i = 0; i < FM; ++i) {
-            merge(Half<0>{}, i);
-            merge(Half<1>{}, i);
+            merge(RowHalf<0>{}, i);
+            merge(RowHalf<1>{}, i);
         }
         product(o, s, value_tile);
         tile = next;

@@ -1,7 +1,7 @@
 // Attention with scores from signed bytes and values in 16 bits, or in 8 (e4m3):
 //
 //     s(i, j) = scale * (q_scale[i] * k_scale[j] * sum_c q8[i, c] * k8[j, c] + shift[i])
-//     softcap : s = cap * tanh(s / cap)          slope : s -= slope[h] * |p - j|, p = i + keys - queries          bias : s += bias[i, j]
+//     softcap : s = cap * tanh(s / cap)    slope : s -= slope[h] * |p - j|, p = i + keys - queries    bias : s += bias[i, j]
 //     out[i]  = sum_visible exp(s) v[j] / D      lse[i] = ln D      D = sum_visible exp(s) + exp(sink[h])
 //
 // K was quantized less its mean over the keys, and shift is q times that mean (quantize_heads). Softmax does not see a
@@ -238,7 +238,8 @@ __device__ __forceinline__ void prefill_int8(const PrefillInt8Params& p) {
             for (int r = 0; r < 2; ++r) {
                 const int32_t i = row + 8 * r;
                 if (i >= static_cast<int32_t>(q.count)) continue;
-                const Bias<format::F32> bias(p.bias, true, b * p.bias_batch + h * p.bias_head + i * p.bias_row, column, window.keys);
+                const int64_t at = b * p.bias_batch + h * p.bias_head + i * p.bias_row;
+                const Bias<format::F32> bias(p.bias, true, at, column, window.keys);
 #pragma unroll
                 for (int n = 0; n < 8; ++n)
 #pragma unroll

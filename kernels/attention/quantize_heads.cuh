@@ -13,7 +13,8 @@
 //            q_scales  f32 [batch, heads, q_pitch] or packed [heads, q_pitch], tokens by position (tokens.cuh); shift and
 //                      k_scales alike; shift may be null
 //            q_cu, k_cu, k_lens   tokens.cuh
-//            status    one word or null; bit 0 is set when a number is a NaN or an infinity, a difference from the mean too
+//            status    one word or null; bit 0 is set when a number is a NaN or an infinity, a difference from the mean
+//                      too, bit 1 when a length is cut (sequence.cuh)
 //
 // Who does what   A block takes 32 tokens of one head of one sequence. `lanes` lanes, a power of two, share a row: each 8
 // channels, its mean in registers for all tokens. The scales of the 32 tokens leave together.

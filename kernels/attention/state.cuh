@@ -32,6 +32,12 @@ __device__ __forceinline__ float quad_sum(float x) {
     return x + __shfl_xor_sync(0xffffffff, x, 2);
 }
 
+// Which of the two rows of a fragment, g (0) or g + 8 (1), as a type.
+template <int VALUE>
+struct RowHalf {
+    static constexpr int value = VALUE;
+};
+
 // A row's max and this lane's part of its sum.
 struct State {
     float max, sum;
