@@ -65,9 +65,9 @@ pub struct ListArgs {
 /// Options of `profile`.
 #[derive(Args, Debug, Clone)]
 pub struct ProfileArgs {
-    /// quantize_rows, quantize, gemm, gemm_s8, linear, merge or attention
+    /// quantize_rows, quantize, gemm, gemm_s8, linear, merge, attention or attention_int8
     pub op: String,
-    /// Its sizes: `M=512 N=768 K=768` in any order, or `512x768x768`; of quantize_rows and quantize `M=512 K=768` or `512x768`; of merge `P=8 T=64 H=16 D=128` (parts, tokens, heads, numbers of a row), of attention `B=1 Q=512 K=512 H=8 G=2 D=128` (sequences, queries, keys, heads, heads of keys, elements)
+    /// Its sizes: `M=512 N=768 K=768` in any order, or `512x768x768`; of quantize_rows and quantize `M=512 K=768` or `512x768`; of merge `P=8 T=64 H=16 D=128` (parts, tokens, heads, numbers of a row), of both attentions `B=1 Q=512 K=512 H=8 G=2 D=128` (sequences, queries, keys, heads, heads of keys, elements)
     #[arg(required = true)]
     pub shape: Vec<String>,
     /// Architecture to plan for and to emulate: sm_80, sm_89 or sm_90a [default: that of --gpu, or sm_80]
@@ -79,10 +79,10 @@ pub struct ProfileArgs {
     /// GPU to estimate for, such as H100-SXM, A100-SXM-80GB, L4 or RTX-4090; another name lists all [default: one of the architecture]
     #[arg(long, value_name = "NAME")]
     pub gpu: Option<String>,
-    /// Type of the input of quantize_rows, quantize, linear, merge and attention, and of both operands of gemm [default: f16]
+    /// Type of the input of quantize_rows, quantize, linear, merge and both attentions, and of both operands of gemm [default: f16]
     #[arg(long, value_name = "TYPE")]
     pub dtype: Option<ProfileType>,
-    /// Type of the output of gemm, gemm_s8, linear, merge and attention [default: f16; of the last two that of their input]
+    /// Type of the output of gemm, gemm_s8, linear, merge and both attentions [default: f16; of merge and attention that of their input]
     #[arg(long, value_name = "TYPE")]
     pub out: Option<ProfileType>,
     /// Take the kernel of the product whose name contains this instead of the one that the plan chooses
@@ -109,6 +109,9 @@ pub struct ProfileArgs {
     /// Attention to at most so many keys before a query's own (and, unless causal, after it)
     #[arg(long, value_name = "KEYS")]
     pub window: Option<usize>,
+    /// Values of attention_int8 in e4m3 too, from sm_89 on
+    #[arg(long)]
+    pub e4m3_values: bool,
     /// Source lines to show a kernel
     #[arg(long, value_name = "N", default_value_t = 12)]
     pub lines: usize,

@@ -2,7 +2,6 @@
 //! lose of each element.
 
 use half::f16;
-use halfbyte::Result;
 use halfbyte::device::Status;
 use halfbyte::op::{AttentionInt8, AttentionInt8Args, Heads, HeadsMut, LogSumExp, Mean, alibi_slopes};
 use halfbyte::plan::attention::Mask;
@@ -11,6 +10,7 @@ use halfbyte::plan::attention_quantize::{AttentionQuantizeProblem, KeyMean};
 use halfbyte::plan::quantize_rows::Input;
 use halfbyte::reference::attention::{self as reference, HeadProblem, exact};
 use halfbyte::reference::{Comparison, relative_rms, sample::Sample};
+use halfbyte::{Error, Result};
 
 use crate::attention::rows;
 use crate::ran::{About, Place, Ran};
@@ -107,6 +107,9 @@ impl Case {
             op.run(&plan, stream, args)
         })?;
         let (out, lse) = (stream.download(&out)?, stream.download(&lse)?);
+        if !status.read_and_clear(stream)?.is_clear() {
+            return Err(Error::Value("the status word tells of a non-finite input, but every input is finite".into()));
+        }
 
         let mut got: Vec<f32> = Vec::new();
         let [mut want, mut lses, mut allowed] = [const { Vec::new() }; 3];
@@ -114,8 +117,8 @@ impl Case {
         let part = if self.values { 0.16 } else { 0.1 };
         for (h, &slope) in slopes.iter().enumerate() {
             let kv = h / (heads / kv_heads);
-            let (q, k) = (rows(&q, [0, queries, heads, h, dim]), rows(&k, [0, keys, kv_heads, kv, dim]));
-            let v = rows(&v, [0, keys, kv_heads, kv, dim]);
+            let (q, k) = (rows(&q, 0..queries, [heads, h, dim]), rows(&k, 0..keys, [kv_heads, kv, dim]));
+            let v = rows(&v, 0..keys, [kv_heads, kv, dim]);
             let sizes: Vec<f32> = v.iter().map(|x| x.abs()).collect();
             let mask = reference::Mask {
                 left: self.mask.left,
@@ -131,7 +134,7 @@ impl Case {
             allowed.extend(of(&sizes)?.out.iter().map(|size| part * size + 1e-3));
             want.extend(answer.out);
             lses.extend(answer.lse);
-            got.extend(rows(&out, [0, queries, heads, h, dim]));
+            got.extend(rows(&out, 0..queries, [heads, h, dim]));
         }
         let held = Comparison::within(&got, &want, dim, |at| allowed[at])?;
         let held = held.and(Comparison::within(&lse, &lses, queries, |_| 0.06)?);

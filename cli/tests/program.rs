@@ -64,7 +64,7 @@ fn verify_attends() {
     let output = halfbyte(&["verify", "--json", "--device", "emulator:sm_80", "--only", "attention "]);
     let lines = json_lines(&output);
     let (_, cases) = lines.split_last().expect("a summary");
-    assert!(output.status.success() && cases.len() == 30, "{} cases, {lines:?}", cases.len());
+    assert!(output.status.success() && cases.len() == 34, "{} cases, {lines:?}", cases.len());
     for case in cases {
         assert_eq!((&case["op"], &case["references"]), (&"attention".into(), &"f64+candle".into()), "{case:?}");
         assert!(case["worst"].as_f64().is_some_and(|worst| worst <= 1.0), "{case:?}");
@@ -253,6 +253,38 @@ fn profile_counts_products_of_every_element() {
     }
 }
 
+/// Every launch of attention in 8 bits: scores in bytes, values at their own size, each at its own peak.
+#[test]
+fn profile_counts_the_quantizers_of_attention() {
+    // 64 queries and 128 channels fill their tiles, the last tile of keys holds 8.
+    for (args, kernels, peak) in [
+        (
+            &["--gpu", "A100-SXM-80GB"][..],
+            &["key_mean_f16", "key_mean_finish", "quantize_heads_f16", "prefill_int8_f16_128"][..],
+            416.0,
+        ),
+        (
+            &["--gpu", "L40S", "--e4m3-values"],
+            &["key_mean_f16", "key_mean_finish", "quantize_heads_f16", "quantize_values_f16", "prefill_int8_e4m3_128"],
+            733.0,
+        ),
+    ] {
+        let output = halfbyte(&[&["profile", "attention_int8", "1x64x200x2x1x128", "--json"], args].concat());
+        let report = &json_lines(&output)[0];
+        let launched = report["kernels"].as_array().expect("kernels");
+        assert_eq!(launched.iter().map(|kernel| kernel["kernel"].as_str().unwrap()).collect::<Vec<_>>(), kernels);
+        for kernel in launched {
+            assert_eq!(kernel["total"]["wavefronts"], kernel["total"]["wavefronts_ideal"], "{}", kernel["kernel"]);
+            let read = 32 * kernel["total"]["sectors_read"].as_u64().expect("a count");
+            assert!(read >= kernel["ideal"]["bytes_read"].as_u64().expect("a count"), "{}", kernel["plan"]);
+        }
+        let prefill = launched.last().expect("the kernel itself");
+        assert_eq!(prefill["ideal"]["tensor_macs"], 64 * 200 * 2 * (128 + 128));
+        assert_eq!(prefill["total"]["tensor_macs"], 64 * 256 * 2 * (128 + 128));
+        assert_eq!(prefill["roofline"]["tensor_tops"], peak);
+    }
+}
+
 #[test]
 fn profile_is_a_table_that_fits_a_page() {
     let args = ["profile", "gemm_s8", "64x128x256", "--device", "emulator:sm_90a", "--kernel", "wgmma", "--lines", "5"];
@@ -282,6 +314,8 @@ fn profile_is_a_table_that_fits_a_page() {
         &["merge", "3x5x2x40", "--dtype", "bf16"],
         &["attention", "B=1", "Q=70", "K=130", "H=4", "G=2", "D=72", "--causal", "--window", "40"],
         &["attention", "2x9x30x2x1x64", "--dtype", "bf16", "--out", "f32"],
+        &["attention_int8", "B=1", "Q=70", "K=130", "H=4", "G=2", "D=72", "--causal", "--window", "40"],
+        &["attention_int8", "2x9x300x2x1x64", "--dtype", "bf16", "--out", "f16", "--arch", "sm_89", "--e4m3-values"],
         &["merge", "P=3", "T=5", "H=2", "D=64", "--out", "f32"],
     ] {
         let output = halfbyte(&[&["profile"], op].concat());
@@ -309,14 +343,14 @@ fn profile_says_what_its_json_holds() {
 
 #[test]
 fn profile_refuses_what_it_cannot_do() {
-    let cases: [(&[&str], &str); 32] = [
+    let cases: [(&[&str], &str); 35] = [
         (&["gemm", "4x4x64", "--dtype", "f32"], "--dtype f32"),
         (&["gemm", "4x4x64", "--out", "e4m3"], "--out e4m3"),
         (&["gemm", "4x4x64", "--dtype", "e4m3"], "8.9"),
         (&["gemm", "4x4x64", "--k-group", "64"], "f16 by groups of K"),
         (&["gemm", "4x4x64", "--kernel", "wgmma"], "gemm_f16_mma_64x64x32 with K whole"),
         (&["linear", "4x4x64", "--k-group", "64"], "--k-group"),
-        (&["convolution", "1x2x3"], "quantize_rows, quantize, gemm_s8, gemm, linear, merge, attention"),
+        (&["convolution", "1x2x3"], "quantize_rows, quantize, gemm_s8, gemm, linear, merge, attention, attention_int8"),
         (&["quantize", "4x64", "--scheme", "columns"], "rows, zeros, groups64, groups128, given"),
         (&["quantize", "4x64", "--codes", "s4"], "s8, e4m3, e5m2"),
         (&["quantize", "4x64", "--codes", "e4m3"], "8.9"),
@@ -342,6 +376,9 @@ fn profile_refuses_what_it_cannot_do() {
         (&["attention", "1x2x3x4x3x64"], "4 query heads cannot share 3"),
         (&["attention", "1x2x3x4x2x60"], "head_dim = 60"),
         (&["attention", "1x2x3x4x2x64", "--dtype", "f32"], "--dtype f32"),
+        (&["attention_int8", "1x2x3x4x2x64", "--out", "f32"], "--out f32"),
+        (&["attention_int8", "1x2x3x4x2x64", "--e4m3-values"], "8.9"),
+        (&["attention", "1x2x3x4x2x64", "--e4m3-values"], "attention takes no --e4m3-values"),
     ];
     for (args, word) in cases {
         let output = halfbyte(&[&["profile"], args].concat());

@@ -28,7 +28,7 @@ use build::nvcc::{self, Search};
 use result::{Score, Trial};
 use select::Selection;
 use table::{Kind, Table};
-use trial::{Bench, Run};
+use trial::{Base, Bench, TestList};
 
 const USAGE: &str = "usage: mutants [options]
   --list           print the table and stop
@@ -118,11 +118,10 @@ fn run(options: &Options) -> Result<bool, String> {
     let jobs = options.jobs.unwrap_or(cores);
     let bench = bench(options, repository)?;
 
-    // The kernels as they are pass everything that a mutant will be judged by.
     let of_use: Vec<&Table> =
         tables.iter().filter(|t| chosen.iter().any(|(table, _)| table.kernel == t.kernel)).collect();
-    let plain = parallel(&of_use, jobs, |table| plain(&bench, table, options.all))?;
-    println!("{} kernels as they are pass their tests ({:.0?})", of_use.len(), began.elapsed());
+    let plain = parallel(&of_use, jobs, |table| Plain::new(&bench, table, options.all))?;
+    println!("{} kernels compiled as they are ({:.0?})", of_use.len(), began.elapsed());
 
     let width = chosen.iter().map(|(table, mutant)| result::name(table, mutant).len()).max().unwrap_or(0);
     let printing = Mutex::new(());
@@ -133,9 +132,7 @@ fn run(options: &Options) -> Result<bool, String> {
         let started = Instant::now();
         let name = result::name(table, mutant);
         let of = of_use.iter().position(|t| t.kernel == table.kernel).ok_or("a kernel without a table")?;
-        let Plain { ptx, right, fast } = &plain[of];
-        let lists = if mutant.kind == Kind::Traffic { fast } else { right };
-        let outcome = bench.trial(&name, &table.source, mutant, lists, ptx);
+        let outcome = bench.trial(&name, &table.source, mutant, plain[of].lists(mutant.kind), &plain[of].base);
         if !options.keep {
             let _ = std::fs::remove_dir_all(bench.folder(&name));
         }
@@ -154,37 +151,41 @@ fn run(options: &Options) -> Result<bool, String> {
     Ok(score.holds())
 }
 
-/// The PTX of a kernel as it is, and the lists of tests for its mutants.
+/// A kernel as it is, and the lists of tests for its mutants.
 struct Plain {
-    ptx: Vec<String>,
+    base: Base,
     /// For what is about results and order.
-    right: Vec<Vec<String>>,
+    right: [TestList; 2],
     /// For what is about traffic.
-    fast: Vec<Vec<String>>,
+    fast: [TestList; 2],
 }
 
-fn plain(bench: &Bench, table: &Table, all: bool) -> Result<Plain, String> {
-    for wanted in table.smoke.iter().chain(&table.tests).chain(&table.counters) {
-        if !bench.tests.iter().any(|test| test.starts_with(wanted)) {
-            return Err(format!("{}: no test `{wanted}`", table.kernel));
+impl Plain {
+    fn new(bench: &Bench, table: &Table, all: bool) -> Result<Plain, String> {
+        for wanted in table.smoke.iter().chain(&table.tests).chain(&table.counters) {
+            if !bench.tests.iter().any(|test| test.starts_with(wanted)) {
+                return Err(format!("{}: no test `{wanted}`", table.kernel));
+            }
         }
+        // They are run by name: the beginning of one would run nothing.
+        if let Some(name) = table.smoke.iter().find(|name| !bench.tests.contains(name)) {
+            return Err(format!("{}: smoke tests are named in full, and there is none called `{name}`", table.kernel));
+        }
+        let (folder, ptx) = bench.compile(&table.kernel, &table.source, None)?;
+        let (tests, counters) = (bench.named(&table.tests), bench.named(&table.counters));
+        let (right, fast) = if all {
+            ([tests.clone(), Vec::new()], [[counters, tests].concat(), Vec::new()])
+        } else {
+            let rest = tests.iter().filter(|test| !table.smoke.contains(test)).cloned().collect();
+            ([table.smoke.clone(), rest], [counters, tests])
+        };
+        let base = Base { kernel: table.kernel.clone(), folder, ptx };
+        Ok(Plain { base, right: right.map(TestList::new), fast: fast.map(TestList::new) })
     }
-    // They are run by name: the beginning of one would run nothing.
-    if let Some(name) = table.smoke.iter().find(|name| !bench.tests.contains(name)) {
-        return Err(format!("{}: smoke tests are named in full, and there is none called `{name}`", table.kernel));
+
+    fn lists(&self, kind: Kind) -> &[TestList] {
+        if kind == Kind::Traffic { &self.fast } else { &self.right }
     }
-    let (folder, ptx) = bench.compile(&table.kernel, &table.source, None)?;
-    let (tests, counters) = (bench.named(&table.tests), bench.named(&table.counters));
-    match bench.test(&folder, &table.source, &[&tests[..], &counters[..]].concat())? {
-        Run::Passed => {}
-        Run::Failed(failed) => return Err(format!("{} fails without any mutant: {failed:?}", table.kernel)),
-    }
-    if all {
-        let right = vec![tests.clone()];
-        return Ok(Plain { ptx, right, fast: vec![[counters, tests].concat()] });
-    }
-    let rest = tests.iter().filter(|test| !table.smoke.contains(test)).cloned().collect();
-    Ok(Plain { ptx, right: vec![table.smoke.clone(), rest], fast: vec![counters, tests] })
 }
 
 fn bench(options: &Options, repository: &Path) -> Result<Bench, String> {

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -141,22 +142,58 @@ impl Bench {
         Ok(Run::Failed(failed))
     }
 
-    /// Tries one mutant: compiles it and runs the lists of tests in turn, until one fails. `plain` is the PTX of the
-    /// kernel as it is.
-    pub fn trial(&self, name: &str, source: &str, mutant: &Mutant, lists: &[Vec<String>], plain: &[String]) -> Outcome {
+    /// Tries one mutant: compiles it and runs the lists of tests in turn, until one fails. A list judges nobody before the
+    /// kernel as it is has passed it.
+    pub fn trial(&self, name: &str, source: &str, mutant: &Mutant, lists: &[TestList], base: &Base) -> Outcome {
         let tried = || -> Result<Outcome, String> {
             let (folder, ptx) = self.compile(name, source, Some(mutant))?;
-            if code(&ptx) == code(plain) {
+            if code(&ptx) == code(&base.ptx) {
                 return Err("it compiles to the same instructions as the kernel itself".to_owned());
             }
-            for tests in lists {
-                if let Run::Failed(failed) = self.test(&folder, source, tests)? {
+            for list in lists.iter().filter(|list| !list.tests.is_empty()) {
+                list.sound(self, source, base)?;
+                if let Run::Failed(failed) = self.test(&folder, source, &list.tests)? {
                     return Ok(Outcome::Caught(failed));
                 }
             }
             Ok(Outcome::Survived)
         };
         tried().unwrap_or_else(Outcome::Invalid)
+    }
+}
+
+/// A kernel as it is.
+#[derive(Debug)]
+pub struct Base {
+    /// Its name.
+    pub kernel: String,
+    /// The folder of its modules.
+    pub folder: PathBuf,
+    /// Its PTX.
+    pub ptx: Vec<String>,
+}
+
+/// Tests that run together.
+#[derive(Debug)]
+pub struct TestList {
+    tests: Vec<String>,
+    /// What the kernel as it is made of them, once they were asked for.
+    sound: OnceLock<Result<(), String>>,
+}
+
+impl TestList {
+    /// Of their full names.
+    pub const fn new(tests: Vec<String>) -> TestList {
+        TestList { tests, sound: OnceLock::new() }
+    }
+
+    /// An error unless the kernel as it is passes them; they run once.
+    fn sound(&self, bench: &Bench, source: &str, base: &Base) -> Result<(), String> {
+        let run = || match bench.test(&base.folder, source, &self.tests)? {
+            Run::Passed => Ok(()),
+            Run::Failed(failed) => Err(format!("{} fails without any mutant: {failed:?}", base.kernel)),
+        };
+        self.sound.get_or_init(run).clone()
     }
 }
 

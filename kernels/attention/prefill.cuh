@@ -18,7 +18,7 @@
 //     | ...             |
 //     +-----------------+
 //
-// Shared memory (bytes)      Q 2 * TILE_M * D | K 128 * D | V 128 * DV; the output's stage lies over them at the end
+// Shared memory (bytes)      Q 2 * TILE_M * D, in the end the output | K 128 * D | V 128 * DV
 //     64 x 64, head 128      16384 + 16384 + 16384 = 48 KB: three blocks on 164 KB, two on 100
 //     64 x 64, head 256      96 KB
 //     128 x 64, head 128     32768 + 16384 + 16384 = 64 KB: one block, by its registers
@@ -230,8 +230,8 @@ __device__ __forceinline__ void attention_prefill(const AttentionPrefillParams& 
                 static_cast<float*>(p.lse)[b * p.lse_batch + head_of(r) * p.lse_head + block.queries.first + token_of(r)] =
                     state[i][half].log_sum_exp(unit);
         }
-    ptx::cp_async_wait_group<0>();
-    __syncthreads();
+    // The stage lies over the queries, which nobody reads any more since the last tile's second barrier.
+    static_assert(DV <= D, "rows of the output fit where queries were");
     const uint32_t size = p.flags & OUT_F32 ? 4 : 2;
     store_rows<X, WARP_M>(o, inverse, query_tile + warp_row * Values::ROW_BYTES, p.value_dim, p.flags & OUT_F32,
                           [&](uint32_t r) -> char* {

@@ -72,39 +72,6 @@ constexpr bool BYTES = false;
 template <>
 constexpr bool BYTES<E4m3> = true;
 
-// A softmax over keys that come 64 at a time: of the two rows of a lane.
-struct Softmax {
-    float max[2], sum[2];  // base 2; the sum is this lane's share
-
-    __device__ __forceinline__ Softmax() : max{minus_infinity(), minus_infinity()}, sum{0.0f, 0.0f} {}
-
-    // Makes probabilities of scores, 2^up larger, and says in `alpha` what everything so far is to be multiplied with.
-    __device__ __forceinline__ void update(float (&s)[8][4], float (&alpha)[2], float up) {
-#pragma unroll
-        for (int r = 0; r < 2; ++r) {
-            float most = max[r];
-#pragma unroll
-            for (int n = 0; n < 8; ++n) most = fmaxf(most, fmaxf(s[n][2 * r], s[n][2 * r + 1]));
-            most = fmaxf(most, __shfl_xor_sync(0xffffffff, most, 1));
-            most = fmaxf(most, __shfl_xor_sync(0xffffffff, most, 2));
-            // Nothing seen yet: any finite number stands for the largest.
-            const float base = most == minus_infinity() ? 0.0f : most;
-            alpha[r] = ptx::ex2(max[r] - base);
-            max[r] = most;
-            float sums = 0.0f;
-#pragma unroll
-            for (int n = 0; n < 8; ++n) {
-#pragma unroll
-                for (int e = 2 * r; e < 2 * r + 2; ++e) {
-                    s[n][e] = ptx::ex2(s[n][e] - base + up);
-                    sums += s[n][e];
-                }
-            }
-            sum[r] = fmaf(sum[r], alpha[r], sums);
-        }
-    }
-};
-
 }  // namespace attention
 
 template <class V, int D>
@@ -175,7 +142,7 @@ __device__ __forceinline__ void prefill_int8(const PrefillInt8Params& p) {
 
     const Memory memory(p, b, kv, k, packed_k, ptx::shared_address(dynamic_shared), tid);
     float out[2 * PAIRS][4] = {};
-    Softmax softmax;
+    State state[2] = {State::neutral(), State::neutral()};
     int32_t tile = visited_from(0);
     if (tile < tiles.end) memory.start_keys(tile);
     ptx::cp_async_commit_group();
@@ -256,7 +223,8 @@ __device__ __forceinline__ void prefill_int8(const PrefillInt8Params& p) {
             TreeMask::mask<0>(s, bits_of(row, tile), lane % 4 * 2);
             TreeMask::mask<1>(s, bits_of(row + 8, tile), lane % 4 * 2);
         }
-        softmax.update(s, alpha, UP);
+        alpha[0] = state[0].template merge<0>(s, 1.0f, UP);
+        alpha[1] = state[1].template merge<1>(s, 1.0f, UP);
 
         ptx::cp_async_wait_group<0>();
         __syncthreads();  // the values are there, and every warp has used the keys
@@ -319,22 +287,21 @@ __device__ __forceinline__ void prefill_int8(const PrefillInt8Params& p) {
     float inverse[2];
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-        float sum = softmax.sum[r], max = softmax.max[r], alpha = 1.0f;
-        sum += __shfl_xor_sync(0xffffffff, sum, 1);
-        sum += __shfl_xor_sync(0xffffffff, sum, 2);
         const float lack = bent ? 0.0f : lacks(r);
+        state[r].gather();
+        float alpha = 1.0f;
         if (p.sinks != nullptr) {
+            // As large as probabilities are: a sum of 2^UP.
             const float sink = (static_cast<const float*>(p.sinks)[h] - lack) * LOG2_E;
-            const float most = fmaxf(max, sink), base = most == minus_infinity() ? 0.0f : most;
-            alpha = ptx::ex2(max - base);
-            sum = fmaf(sum, alpha, ptx::ex2(sink - base + UP));
-            max = most;
+            const float most = fmaxf(state[r].max, sink), base = most == minus_infinity() ? 0.0f : most;
+            alpha = ptx::ex2(state[r].max - base);
+            state[r] = {most, fmaf(state[r].sum, alpha, ptx::ex2(sink - base + UP))};
         }
-        inverse[r] = sum == 0.0f ? 0.0f : alpha / sum;
+        inverse[r] = state[r].inverse() * alpha;
         const uint32_t i = row + 8 * r;
         if (p.lse != nullptr && lane % 4 == 0 && i < q.count) {
-            const float lse = sum == 0.0f ? minus_infinity() : fmaf(max - UP + ptx::lg2(sum), LN_2, lack);
-            static_cast<float*>(p.lse)[q.batch * p.lse_batch + h * p.lse_head + q.begin + i] = lse;
+            static_cast<float*>(p.lse)[q.batch * p.lse_batch + h * p.lse_head + q.begin + i] =
+                state[r].log_sum_exp(1.0f) + (lack - UP * LN_2);
         }
     }
     __syncthreads();  // no warp reads keys or values any more

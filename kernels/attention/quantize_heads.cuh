@@ -68,12 +68,17 @@ __device__ __forceinline__ void heads(const QuantizeHeadsParams& p, const Heads&
     const bool packed = of.cu_seqlens != nullptr, whole = aligned<X>(of.x, of.batch, of.token, of.head);
     const bool inside = c < p.dim;
 
-    float mean[8] = {};
+    alignas(16) float mean[8] = {};
     if (p.mean != nullptr && inside) {
         const uint32_t kv = h / (of.heads / p.kv_heads);
         const float* const from = static_cast<const float*>(p.mean) + (b * p.kv_heads + kv) * p.dim + c;
+        if ((reinterpret_cast<uint64_t>(p.mean) & 15) == 0) {
+            *reinterpret_cast<float4*>(mean) = reinterpret_cast<const float4*>(from)[0];
+            *reinterpret_cast<float4*>(mean + 4) = reinterpret_cast<const float4*>(from)[1];
+        } else {
 #pragma unroll
-        for (uint32_t i = 0; i < 8; ++i) mean[i] = from[i];
+            for (uint32_t i = 0; i < 8; ++i) mean[i] = from[i];
+        }
     }
     const Bits* const x =
         static_cast<const Bits*>(of.x) + tokens.batch * of.batch + h * of.head + (tokens.begin + first) * of.token + c;

@@ -25,13 +25,13 @@ struct Run {
     uint32_t first, length;
 };
 
-// Tokens of sequence b; `bad` is set where the lengths are not as they should be.
+// Tokens of sequence b; one that begins past the end has none. `bad` is set where the lengths are not as they should be.
 __device__ __forceinline__ Run run_of(const void* cu, const void* lens, uint32_t b, uint32_t most, uint32_t total, bool& bad) {
     Run run = {0, most};
     if (cu != nullptr) {
         const uint32_t begin = static_cast<const uint32_t*>(cu)[b], end = static_cast<const uint32_t*>(cu)[b + 1];
-        run.first = min(begin, total);
-        run.length = min(max(min(end, total), run.first) - run.first, most);
+        run.first = begin;
+        run.length = min(max(min(end, total), begin) - begin, most);
         bad |= run.length != end - begin;
     }
     if (lens != nullptr) {

@@ -7,9 +7,10 @@
 
 namespace attention {
 
-// `sink` in natural units; the sum is that of lane 0 of the row's four.
+// `sink` in natural units; the sum is that of lane 0 of the row's four. One of -inf leaves no trace: the first score rescales its
+// sum by e^-inf, and without one the row is 0 over 1, its logarithm -inf.
 __device__ __forceinline__ State of_sink(float sink, float unit, uint32_t lane) {
-    return {sink * LOG2_E / unit, lane % 4 == 0 && sink != minus_infinity() ? 1.0f : 0.0f};
+    return {sink * LOG2_E / unit, lane % 4 == 0 ? 1.0f : 0.0f};
 }
 
 }  // namespace attention

@@ -1,11 +1,11 @@
 //! Attention in 8 bits, on the device.
 
-use super::attention::{bias_span, tree_span};
-use super::attention_quantize::{AttentionQuantize, AttentionQuantizeArgs, Inputs, Mean, Parts};
+use super::attention::{add_bias, add_tree};
+use super::attention_quantize::{AttentionQuantize, AttentionQuantizeArgs, Mean, Parts};
+use super::strided::Rows;
 use super::{BiasValues, Heads, HeadsMut, InputElement, LogSumExp, ScoreBias, Step, TreeMask, check};
-use crate::device::{Device, Launch, Region, Status, Stream, View, ViewMut};
+use crate::device::{Device, Launch, Status, Stream, View, ViewMut};
 use crate::plan::attention_int8::{self as plan, AttentionInt8Plan, AttentionInt8Problem};
-use crate::plan::attention_quantize::AttentionQuantizeProblem;
 use crate::plan::quantize_rows::Input;
 use crate::{Error, Result};
 
@@ -49,7 +49,7 @@ pub struct AttentionInt8Args<'a, T, O> {
     pub out: HeadsMut<'a, O>,
     /// Log-sum-exps, if they are wanted.
     pub lse: Option<LogSumExp<'a>>,
-    /// What a product of a query and a key is multiplied with: finite, not negative.
+    /// What a product of a query and a key is multiplied with, above 0.
     pub scale: f32,
     /// Scores are bent to stay between −cap and cap: finite, above 0.
     pub softcap: Option<f32>,
@@ -150,7 +150,7 @@ impl AttentionInt8 {
         args: AttentionInt8Args<'_, T, O>,
         mut each: impl FnMut(Step<'_>) -> Result<()>,
     ) -> Result<()> {
-        self.check(plan, &args)?;
+        self.check::<O>(plan, args.scale, args.softcap)?;
         let AttentionInt8Args {
             q,
             k,
@@ -182,7 +182,32 @@ impl AttentionInt8 {
             operands: scratch.reborrow(),
             status,
         };
-        self.quantize.launches(plan.quantize(), quantized, &mut each)?;
+        // The quantizers know neither the output nor values in 16 bits.
+        let mut operands = self.quantize.operands(plan.quantize(), &quantized, "the scratch")?;
+        let counts = [p.batch, p.queries, p.heads];
+        let [q_packed, k_packed] = p.packed.map_or([None; 2], |totals| totals.map(Some));
+        if !p.values {
+            operands.read("v", v.view, v.rows([p.batch, p.keys, p.kv_heads], k_packed, p.value_dim), 1)?;
+        }
+        operands.optional("the sinks", &sinks, "heads", p.heads)?;
+        operands.optional("the slopes", &slopes, "heads", p.heads)?;
+        if let Some(bias) = &bias {
+            if let BiasValues::Own(_) = bias.values {
+                let what = format!("a bias in {}: attention in 8 bits takes one in f32", T::INPUT);
+                return Err(Error::Unsupported(what));
+            }
+            add_bias(&mut operands, bias, [p.batch, p.heads, p.queries, p.keys])?;
+        }
+        if let Some(tree) = &tree {
+            add_tree(&mut operands, tree, [p.batch, p.queries])?;
+        }
+        operands.write("the output", &out.view, out.rows(counts, q_packed, p.value_dim), 1)?;
+        if let Some(lse) = &lse {
+            let rows = Rows::of_tokens(counts, q_packed, [lse.batch, lse.head]);
+            operands.write("the log-sum-exps", &lse.view, rows, 4)?;
+        }
+        operands.apart()?;
+        self.quantize.steps(plan.quantize(), quantized, &mut each)?;
         let Some(planned) = plan.prefill() else { return Ok(()) };
         let parts = Parts::new(scratch, plan.quantize().layout())?;
         let mut launch = Launch::new(planned.geometry);
@@ -239,13 +264,9 @@ impl AttentionInt8 {
         each(Step::Launch(launch.finish()?))
     }
 
-    fn check<T: InputElement, O: InputElement>(
-        &self,
-        plan: &AttentionInt8Plan,
-        args: &AttentionInt8Args<'_, T, O>,
-    ) -> Result<()> {
-        let (problem, p) = (plan.problem(), &plan.problem().operands);
-        self.quantize.serves_exactly(p)?;
+    fn check<O: InputElement>(&self, plan: &AttentionInt8Plan, scale: f32, softcap: Option<f32>) -> Result<()> {
+        let problem = plan.problem();
+        self.quantize.serves_exactly(&problem.operands)?;
         if problem.output != O::INPUT {
             return Err(Error::Shape(format!(
                 "the plan is for {} out, but the output holds {}",
@@ -253,63 +274,7 @@ impl AttentionInt8 {
                 O::INPUT
             )));
         }
-        let AttentionInt8Args { scale, softcap, .. } = *args;
-        if !(scale.is_finite() && scale >= 0.0) {
-            return Err(Error::Value(format!("the scale is {scale}, but must be finite and not negative")));
-        }
-        if let Some(cap) = softcap.filter(|cap| !(cap.is_finite() && *cap > 0.0)) {
-            return Err(Error::Value(format!("the soft cap is {cap}, but must be finite and above 0")));
-        }
-        let device = self.device();
-        let mut inputs = Inputs::new(device);
-        let AttentionQuantizeProblem { batch, heads, kv_heads, queries, keys, value_dim, packed, .. } = *p;
-        inputs.rows("q", &args.q, [batch, queries, heads, p.head_dim], packed.map(|totals| totals[0]))?;
-        inputs.rows("k", &args.k, [batch, keys, kv_heads, p.head_dim], packed.map(|totals| totals[1]))?;
-        inputs.rows("v", &args.v, [batch, keys, kv_heads, value_dim], packed.map(|totals| totals[1]))?;
-        for (what, of) in [("the sinks", &args.sinks), ("the slopes", &args.slopes)] {
-            if let Some(of) = of {
-                inputs.array(what, of, "heads", heads)?;
-            }
-        }
-        if let Some(bias) = &args.bias {
-            if let BiasValues::Own(_) = bias.values {
-                return Err(Error::Unsupported(format!(
-                    "a bias in {}: attention in 8 bits takes one in f32",
-                    T::INPUT
-                )));
-            }
-            inputs.add("the bias", bias_span(device, bias, [batch, heads, queries, keys])?);
-        }
-        if let Some(tree) = &args.tree {
-            inputs.add("the mask", tree_span(device, tree, [batch, queries])?);
-        }
-        // The quantizers check the mean, lengths and operands, but know neither the output nor values in 16 bits.
-        let lengths =
-            [("q_cu_seqlens", args.q_cu_seqlens), ("k_cu_seqlens", args.k_cu_seqlens), ("k_lens", args.k_lens)];
-        for (what, view) in lengths {
-            if let Some(view) = view {
-                inputs.add(what, view.span());
-            }
-        }
-        inputs.apart("the buffer of operands", args.scratch.span())?;
-        match &args.mean {
-            Mean::Computed(mean) => {
-                inputs.apart("the mean", mean.span())?;
-                inputs.add("the mean", mean.span());
-            }
-            Mean::Given(mean) => inputs.add("the mean", mean.span()),
-            Mean::Zero => {}
-        }
-        inputs.add("the scratch", args.scratch.span());
-        let (sequences, tokens) = packed.map_or((batch, queries), |totals| (1, totals[0]));
-        let out = &args.out;
-        let strides = [(sequences, out.batch), (tokens, out.token), (heads, out.head)];
-        inputs.output("the output", &out.view, strides, value_dim)?;
-        if let Some(lse) = &args.lse {
-            let strides = [(sequences, lse.batch), (1, 0), (heads, lse.head)];
-            inputs.output("the log-sum-exps", &lse.view, strides, tokens)?;
-            check::apart(("the output", out.view.span()), &[("the log-sum-exps", lse.view.span())])?;
-        }
-        Ok(())
+        check::positive("the scale", scale)?;
+        softcap.map_or(Ok(()), |cap| check::positive("the soft-cap", cap))
     }
 }

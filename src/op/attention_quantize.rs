@@ -1,7 +1,8 @@
 //! Q, K and V in 16 bits to the 8-bit operands of attention, on the device.
 
+use super::strided::{Operands, Rows};
 use super::{Heads, InputElement, Step, check};
-use crate::device::{Device, Element, Launch, LaunchBuilder, Region, Span, Status, Stream, View, ViewMut};
+use crate::device::{Device, Launch, LaunchBuilder, Status, Stream, View, ViewMut};
 use crate::plan::attention_quantize::{
     self as plan, AttentionQuantizePlan, AttentionQuantizeProblem, KeyMean, OPERAND_ALIGN,
 };
@@ -153,9 +154,19 @@ impl AttentionQuantize {
         &self,
         plan: &AttentionQuantizePlan,
         args: AttentionQuantizeArgs<'_, T>,
+        each: impl FnMut(Step<'_>) -> Result<()>,
+    ) -> Result<()> {
+        self.operands(plan, &args, "the buffer of operands")?.apart()?;
+        self.steps(plan, args, each)
+    }
+
+    /// The steps of a run, whose arguments fit the plan.
+    pub(super) fn steps<T: InputElement>(
+        &self,
+        plan: &AttentionQuantizePlan,
+        args: AttentionQuantizeArgs<'_, T>,
         mut each: impl FnMut(Step<'_>) -> Result<()>,
     ) -> Result<()> {
-        self.check(plan, &args)?;
         let AttentionQuantizeArgs { q, k, v, mut mean, q_cu_seqlens, k_cu_seqlens, k_lens, operands, mut status } =
             args;
         let (p, layout) = (plan.problem(), plan.layout());
@@ -250,7 +261,14 @@ impl AttentionQuantize {
         Ok(())
     }
 
-    fn check<T: InputElement>(&self, plan: &AttentionQuantizePlan, args: &AttentionQuantizeArgs<'_, T>) -> Result<()> {
+    /// What a run reads and writes, each as the plan wants it; `buffer` is what the operands are called. Whether it may share
+    /// memory is not asked yet.
+    pub(super) fn operands<T: InputElement>(
+        &self,
+        plan: &AttentionQuantizePlan,
+        args: &AttentionQuantizeArgs<'_, T>,
+        buffer: &'static str,
+    ) -> Result<Operands<'_>> {
         check::plan_facts(plan.facts(), &self.device)?;
         let p = plan.problem();
         self.serves(p)?;
@@ -258,19 +276,21 @@ impl AttentionQuantize {
             return Err(Error::Shape(format!("the plan is for {}, but q holds {}", p.input, T::INPUT)));
         }
         let AttentionQuantizeArgs { q, k, v, mean, q_cu_seqlens, k_cu_seqlens, k_lens, operands, status } = args;
-        let mut inputs = Inputs::new(&self.device);
+        let mut all = Operands::new(&self.device);
         let [q_total, k_total] = p.packed.map_or([None; 2], |totals| totals.map(Some));
-        inputs.rows("q", q, [p.batch, p.queries, p.heads, p.head_dim], q_total)?;
-        inputs.rows("k", k, [p.batch, p.keys, p.kv_heads, p.head_dim], k_total)?;
+        all.read("q", q.view, q.rows([p.batch, p.queries, p.heads], q_total, p.head_dim), 1)?;
+        all.read("k", k.view, k.rows([p.batch, p.keys, p.kv_heads], k_total, p.head_dim), 1)?;
         match (p.values, v) {
-            (true, Some(v)) => inputs.rows("v", v, [p.batch, p.keys, p.kv_heads, p.value_dim], k_total)?,
+            (true, Some(v)) => {
+                all.read("v", v.view, v.rows([p.batch, p.keys, p.kv_heads], k_total, p.value_dim), 1)?;
+            }
             (false, None) => {}
             (true, None) => return Err(Error::Shape("the plan quantizes v, but none was given".into())),
             (false, Some(_)) => return Err(Error::Shape("the plan does not quantize v, but one was given".into())),
         }
         for (what, cu) in [("q_cu_seqlens", q_cu_seqlens), ("k_cu_seqlens", k_cu_seqlens)] {
             match (p.packed, cu) {
-                (Some(_), Some(cu)) => inputs.array(what, cu, "batch + 1", p.batch + 1)?,
+                (Some(_), Some(cu)) => all.array(what, cu, "batch + 1", p.batch + 1)?,
                 (None, None) => {}
                 (Some(_), None) => {
                     return Err(Error::Shape(format!("the plan is for packed tokens, but there is no {what}")));
@@ -280,20 +300,14 @@ impl AttentionQuantize {
                 }
             }
         }
-        if let Some(lens) = k_lens {
-            inputs.array("k_lens", lens, "batch", p.batch)?;
-        }
-        let size = p.batch * p.kv_heads * p.head_dim;
-        let mut kept = None;
+        all.optional("k_lens", k_lens, "batch", p.batch)?;
+        let (size, sizes) = (p.batch * p.kv_heads * p.head_dim, "batch * kv_heads * head_dim");
         match (p.mean, mean) {
             (KeyMean::Computed, Mean::Computed(mean)) => {
-                check::length("the mean", mean.len(), "batch * kv_heads * head_dim", size)?;
-                check::device(&self.device, "the mean", mean)?;
-                kept = Some(("the mean", mean.span()));
+                check::length("the mean", mean.len(), sizes, size)?;
+                all.write("the mean", mean, Rows::new([Rows::ONE; 3], size), 4)?;
             }
-            (KeyMean::Given, Mean::Given(mean)) => {
-                inputs.array("the mean", mean, "batch * kv_heads * head_dim", size)?
-            }
+            (KeyMean::Given, Mean::Given(mean)) => all.array("the mean", mean, sizes, size)?,
             (KeyMean::Zero, Mean::Zero) => {}
             (want, have) => {
                 let have = match have {
@@ -309,25 +323,9 @@ impl AttentionQuantize {
                 return Err(Error::Shape(format!("the plan {want}, but {have}")));
             }
         }
-        if let Some(status) = status {
-            check::same_device(&self.device, "the status", status.device())?;
-            inputs.add("the status", status.word().span());
-        }
-        let need = plan.layout().bytes();
-        if operands.len() < need {
-            return Err(Error::TooShort { what: "the buffer of operands", have: operands.len(), need, unit: "bytes" });
-        }
-        check::device(&self.device, "the operands", operands)?;
-        check::aligned("the buffer of operands", &operands.span(), OPERAND_ALIGN as u64)?;
-        for output in [Some(("the buffer of operands", operands.span())), kept].into_iter().flatten() {
-            for input in inputs.spans.iter().flatten() {
-                check::apart(output, &[*input])?;
-            }
-        }
-        match kept {
-            Some(kept) => check::apart(kept, &[("the buffer of operands", operands.span())]),
-            None => Ok(()),
-        }
+        all.status(status)?;
+        all.buffer(buffer, operands, plan.layout().bytes(), OPERAND_ALIGN)?;
+        Ok(all)
     }
 }
 
@@ -363,97 +361,6 @@ impl<'a> Parts<'a> {
             v_scales: next(&layout.v_scales)?.cast()?,
             partials: next(&layout.partials)?.cast()?,
         })
-    }
-}
-
-/// More than any operation here reads.
-const MOST_INPUTS: usize = 16;
-
-/// What is read, with its checks.
-pub(super) struct Inputs<'d> {
-    device: &'d Device,
-    spans: [Option<(&'static str, Span)>; MOST_INPUTS],
-    count: usize,
-}
-
-impl<'d> Inputs<'d> {
-    pub fn new(device: &'d Device) -> Inputs<'d> {
-        Inputs { device, spans: [None; MOST_INPUTS], count: 0 }
-    }
-
-    pub fn add(&mut self, what: &'static str, span: Span) {
-        debug_assert!(self.count < MOST_INPUTS, "{what} would not be held against what is written");
-        if let Some(slot) = self.spans.get_mut(self.count) {
-            *slot = Some((what, span));
-            self.count += 1;
-        }
-    }
-
-    pub fn array<T: Element>(
-        &mut self,
-        what: &'static str,
-        view: &View<'_, T>,
-        dimension: &str,
-        need: usize,
-    ) -> Result<()> {
-        check::length(what, view.len(), dimension, need)?;
-        check::device(self.device, what, view)?;
-        self.add(what, view.span());
-        Ok(())
-    }
-
-    /// Rows lie in their view: `[batch, tokens, heads, dim]`, or packed `[total, heads, dim]`.
-    pub fn rows<T: Element>(
-        &mut self,
-        what: &'static str,
-        rows: &Heads<'_, T>,
-        [batch, tokens, heads, dim]: [usize; 4],
-        total: Option<usize>,
-    ) -> Result<()> {
-        check::device(self.device, what, &rows.view)?;
-        let (batch, tokens) = total.map_or((batch, tokens), |total| (1, total));
-        if batch == 0 || tokens == 0 {
-            return Ok(());
-        }
-        let far = |count: usize, stride: usize| (count - 1).saturating_mul(stride);
-        let last = far(batch, rows.batch).saturating_add(far(tokens, rows.token)).saturating_add(far(heads, rows.head));
-        let need = last.saturating_add(dim);
-        if rows.view.len() < need {
-            return Err(Error::TooShort { what, have: rows.view.len(), need, unit: "elements" });
-        }
-        self.add(what, rows.view.span());
-        Ok(())
-    }
-
-    /// Rows to write lie in their view, meet neither each other nor an input: (count, stride) of each dimension.
-    pub fn output<T: Element>(
-        &self,
-        what: &'static str,
-        view: &ViewMut<'_, T>,
-        mut strides: [(usize, usize); 3],
-        dim: usize,
-    ) -> Result<()> {
-        check::device(self.device, what, view)?;
-        if dim == 0 || strides.iter().any(|&(count, _)| count == 0) {
-            return Ok(());
-        }
-        strides.sort_unstable_by_key(|&(_, stride)| stride);
-        let mut need = dim;
-        for (count, stride) in strides.into_iter().filter(|&(count, _)| count > 1) {
-            if stride < need {
-                return Err(Error::Shape(format!("rows of {what} meet: {count} of {need} elements, {stride} apart")));
-            }
-            need = need.saturating_add((count - 1).saturating_mul(stride));
-        }
-        if view.len() < need {
-            return Err(Error::TooShort { what, have: view.len(), need, unit: "elements" });
-        }
-        self.apart(what, view.span())
-    }
-
-    /// What is written shares no byte with what is read.
-    pub fn apart(&self, what: &'static str, output: Span) -> Result<()> {
-        self.spans.iter().flatten().try_for_each(|input| check::apart((what, output), &[*input]))
     }
 }
 

@@ -36,6 +36,14 @@ pub(super) fn apart(output: (&'static str, Span), inputs: &[(&'static str, Span)
     }
 }
 
+/// A factor is a number above 0.
+pub(super) fn positive(what: &str, value: f32) -> Result<()> {
+    if value.is_normal() && value > 0.0 {
+        return Ok(());
+    }
+    Err(Error::Value(format!("{what} is {value}, but must be above 0 and finite")))
+}
+
 /// An array has the length that the problem asks for.
 pub(super) fn length(what: &str, have: usize, dimension: &str, need: usize) -> Result<()> {
     if have == need {

@@ -1,7 +1,8 @@
 //! Partial results of attention joined, on the device.
 
+use super::strided::{Operands, Rows};
 use super::{InputElement, OutputElement, Step, check};
-use crate::device::{Device, Element, Launch, Region, Stream, View, ViewMut};
+use crate::device::{Device, Element, Launch, Stream, View, ViewMut};
 use crate::format::DType;
 use crate::manifest::Entry;
 use crate::plan::merge::{self as plan, MergePlan, MergeProblem};
@@ -125,52 +126,6 @@ impl<'a, T, O> MergeArgs<'a, T, O> {
     }
 }
 
-/// Elements from the first to the last of nested rows: (count, stride) each, the innermost run contiguous.
-fn extent(what: &str, dims: &[(usize, usize)], run: usize, size: usize) -> Result<usize> {
-    let mut all = Some(run);
-    for &(count, stride) in dims {
-        if count == 0 {
-            return Ok(0);
-        }
-        all = all.and_then(|all| (count - 1).checked_mul(stride)?.checked_add(all));
-    }
-    all.filter(|&len| len <= isize::MAX as usize / size).ok_or_else(|| {
-        let counts: Vec<_> =
-            dims.iter().map(|(count, stride)| format!("{count} times {stride} elements apart")).collect();
-        Error::Shape(format!("{what}: {run} elements, {} leave the address space", counts.join(", ")))
-    })
-}
-
-/// The view of no more than it must hold.
-fn enough<'a, T: Element>(what: &'static str, view: View<'a, T>, need: usize) -> Result<View<'a, T>> {
-    match view.len() < need {
-        true => Err(Error::TooShort { what, have: view.len(), need, unit: "elements" }),
-        false => view.slice(..need),
-    }
-}
-
-/// Likewise of one to write.
-fn enough_mut<'a, T: Element>(what: &'static str, view: ViewMut<'a, T>, need: usize) -> Result<ViewMut<'a, T>> {
-    match view.len() < need {
-        true => Err(Error::TooShort { what, have: view.len(), need, unit: "elements" }),
-        false => view.slice(..need),
-    }
-}
-
-/// Rows that are written must not share an element: one dimension lies within the steps of the other.
-fn distinct(what: &str, (tokens, token): (usize, usize), (heads, head): (usize, usize), run: usize) -> Result<()> {
-    let within = |(count, inner): (usize, usize), (others, outer): (usize, usize)| {
-        let one = (count - 1).saturating_mul(inner).saturating_add(run);
-        (count == 1 || inner >= run) && (others == 1 || outer >= one)
-    };
-    if within((heads, head), (tokens, token)) || within((tokens, token), (heads, head)) {
-        return Ok(());
-    }
-    Err(Error::Shape(format!(
-        "rows of {what} share elements: {run} each, {tokens} tokens {token} apart and {heads} heads {head} apart"
-    )))
-}
-
 /// A stride as kernels take it: of a single one it means nothing, and must not cost the wide loads.
 fn step(count: usize, stride: usize) -> i64 {
     if count > 1 { stride as i64 } else { 0 }
@@ -234,43 +189,31 @@ impl Merge {
             }
         }
         let MergeArgs { parts, lse, out, lse_out } = args;
-        check::device(&self.device, "the parts", &parts.view)?;
-        check::device(&self.device, "the lse of the parts", &lse.view)?;
-        check::device(&self.device, "the result", &out.view)?;
-        if let Some(lse_out) = &lse_out {
-            check::device(&self.device, "the lse of the result", &lse_out.view)?;
+        let mut operands = Operands::new(&self.device);
+        let part = |stride| ("part", count, stride);
+        let of_tokens = |stride| ("token", tokens, stride);
+        let of_heads = |stride| ("head", heads, stride);
+        let rows = Rows::new([part(parts.part), of_tokens(parts.token), of_heads(parts.head)], dv);
+        operands.read("the parts", parts.view, rows, size_of::<T>())?;
+        let rows = Rows::new([part(lse.part), of_heads(lse.head), Rows::ONE], tokens);
+        operands.read("the lse of the parts", lse.view, rows, 4)?;
+        let rows = Rows::new([of_tokens(out.token), of_heads(out.head), Rows::ONE], dv);
+        operands.write("the result", &out.view, rows, size_of::<O>())?;
+        if let Some(lse) = &lse_out {
+            let rows = Rows::new([of_heads(lse.head), Rows::ONE, Rows::ONE], tokens);
+            operands.write("the lse of the result", &lse.view, rows, 4)?;
         }
+        operands.apart()?;
         let Some(&geometry) = plan.geometry() else { return Ok(()) };
 
-        let dims = [(count, parts.part), (tokens, parts.token), (heads, parts.head)];
-        let from = enough("the parts", parts.view, extent("the parts", &dims, dv, size_of::<T>())?)?;
-        let of_lse = extent("the lse of the parts", &[(count, lse.part), (heads, lse.head)], tokens, 4)?;
-        let from_lse = enough("the lse of the parts", lse.view, of_lse)?;
-        distinct("the result", (tokens, out.token), (heads, out.head), dv)?;
-        let dims = [(tokens, out.token), (heads, out.head)];
-        let into = enough_mut("the result", out.view, extent("the result", &dims, dv, size_of::<O>())?)?;
-        let inputs = [("the parts", from.span()), ("the lse of the parts", from_lse.span())];
-        check::apart(("the result", into.span()), &inputs)?;
-        let into_lse = match lse_out {
-            None => None,
-            Some(LseMut { view, head }) => {
-                distinct("the lse of the result", (1, 0), (heads, head), tokens)?;
-                let need = extent("the lse of the result", &[(heads, head)], tokens, 4)?;
-                let view = enough_mut("the lse of the result", view, need)?;
-                check::apart(("the lse of the result", view.span()), &inputs)?;
-                check::apart(("the lse of the result", view.span()), &[("the result", into.span())])?;
-                Some((view, head))
-            }
-        };
-
         let mut launch = Launch::new(geometry);
-        launch.ptr(from).ptr(from_lse).ptr_mut(into);
-        let lse_out_head = match into_lse {
+        launch.ptr(parts.view).ptr(lse.view).ptr_mut(out.view);
+        let lse_out_head = match lse_out {
             None => {
                 launch.null();
                 0
             }
-            Some((view, head)) => {
+            Some(LseMut { view, head }) => {
                 launch.ptr_mut(view);
                 step(heads, head)
             }

@@ -33,6 +33,7 @@ mod mma;
 mod probe;
 mod quantize;
 mod quantize_rows;
+mod strided;
 mod transpose_bytes;
 
 pub use attention::{

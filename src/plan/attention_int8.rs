@@ -76,19 +76,7 @@ impl AttentionInt8Plan {
 impl fmt::Display for AttentionInt8Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(prefill) = &self.prefill else { return write!(f, "{}: no queries", self.problem) };
-        let PlannedLaunch { geometry, bytes_read, bytes_written } = prefill;
-        let row = geometry.entry.row();
-        write!(
-            f,
-            "{}; then to {}, {}: {}, {} blocks of {} threads, {} bytes shared, {bytes_read} bytes read, {bytes_written} written",
-            self.quantize,
-            self.problem.output,
-            self.problem.mask,
-            row.symbol,
-            geometry.grid[0],
-            row.threads,
-            geometry.shared_bytes
-        )
+        write!(f, "{}; then to {}, {}: {prefill}", self.quantize, self.problem.output, self.problem.mask)
     }
 }
 

@@ -225,6 +225,18 @@ pub struct PlannedLaunch {
     pub bytes_written: u64,
 }
 
+impl fmt::Display for PlannedLaunch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let PlannedLaunch { geometry, bytes_read, bytes_written } = self;
+        let row = geometry.entry.row();
+        write!(f, "{}, {} blocks of {} threads", row.symbol, geometry.grid[0], row.threads)?;
+        if geometry.shared_bytes > 0 {
+            write!(f, ", {} bytes shared", geometry.shared_bytes)?;
+        }
+        write!(f, ", {bytes_read} bytes read, {bytes_written} written")
+    }
+}
+
 /// How Q, K and V are quantized. Private fields: only [`plan`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AttentionQuantizePlan {
@@ -290,14 +302,11 @@ impl fmt::Display for AttentionQuantizePlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.problem)?;
         for (i, launch) in self.launches().enumerate() {
-            let PlannedLaunch { geometry, bytes_read, bytes_written } = launch;
-            let row = geometry.entry.row();
             let comma = if i > 0 { "; " } else { "" };
-            write!(f, "{comma}{}, {} blocks of {} threads", row.symbol, geometry.grid[0], row.threads)?;
+            write!(f, "{comma}{launch}")?;
             if self.mean.as_ref() == Some(launch) {
                 write!(f, ", keys in {} slices", self.slices)?;
             }
-            write!(f, ", {bytes_read} bytes read, {bytes_written} written")?;
         }
         if self.launches().next().is_none() {
             f.write_str("empty, nothing is launched")?;

@@ -124,7 +124,9 @@ pub fn heads(bench: &Bench, case: &Case, smooth: bool, q: Fill<'_>, k: Fill<'_>,
     let tensors = both.map(|(of, heads, name, fill)| tensor(bench, name, case, of, heads, case.dim, fill));
     let mut random = Random::new(&format!("mean of {case:?}"));
     let mean: Vec<f32> = (0..batch * case.kv_heads * case.dim).map(|_| 3.0 * random.float()).collect();
-    let at_mean = if smooth { bench.upload("mean", &bytes_of(&mean)) } else { 0 };
+    // As far from a multiple of 16 bytes as the rows.
+    let padded = [vec![f32::NAN; case.pad], mean.clone()].concat();
+    let at_mean = if smooth { bench.upload("mean", &bytes_of(&padded)) } else { 0 };
     let mean = if smooth { mean } else { vec![0.0; mean.len()] };
     let rows = |of: usize| if case.packed { case.total(of) } else { batch * case.most(of) };
     let rows_of_scales = |heads: usize| if case.packed { heads } else { batch * heads };
@@ -140,7 +142,7 @@ pub fn heads(bench: &Bench, case: &Case, smooth: bool, q: Fill<'_>, k: Fill<'_>,
     let args = [
         ("q", Arg::Long(tensors[0].at)),
         ("k", Arg::Long(tensors[1].at)),
-        ("mean", Arg::Long(at_mean)),
+        ("mean", if smooth { Arg::Long(at_mean + 4 * case.pad as u64) } else { Arg::Long(0) }),
         ("q_codes", Arg::Long(codes[0])),
         ("k_codes", Arg::Long(codes[1])),
         ("q_scales", Arg::Long(scales[0])),

@@ -70,7 +70,11 @@ fn what_is_refused_and_why() {
     let table: Vec<(&str, halfbyte::Result<()>, &[&str])> = vec![
         ("short q", run(&plan, &mut |a| a.q.view = a.q.view.slice(..959).unwrap()), &["q", "959", "960"]),
         ("far heads", run(&plan, &mut |a| a.k.head = 100_000), &["k", "2048"]),
-        ("far tokens", run(&plan, &mut |a| a.k.token = usize::MAX), &["k", "2048"]),
+        (
+            "far tokens",
+            run(&plan, &mut |a| a.k.token = usize::MAX),
+            &["k: 40 elements each", "18446744073709551615 apart", "address space"],
+        ),
         ("short v", run(&plan, &mut |a| a.v.as_mut().unwrap().batch = 2000), &["v", "2048"]),
         ("q elsewhere", run(&plan, &mut |a| a.q.view = raw_view(there, at, 2048)), &["q lives on"]),
         ("no v", run(&plan, &mut |a| a.v = None), &["quantizes v, but none was given"]),
@@ -116,7 +120,7 @@ fn what_is_refused_and_why() {
             }),
             &["the mean", "the buffer of operands"],
         ),
-        ("status elsewhere", run(&plan, &mut |a| a.status = status.take()), &["the status lives on"]),
+        ("status elsewhere", run(&plan, &mut |a| a.status = status.take()), &["the status word lives on"]),
         (
             "another type",
             op.run(

@@ -70,11 +70,24 @@ fn what_breaks_a_rule_is_refused_with_its_values() {
         ("q by odd tokens", &plain, Box::new(|a| a.q.token = 252), &["q: 252 elements from a token", "16 bytes"]),
         ("k by odd heads", &plain, Box::new(|a| a.k.head = 63), &["k: 63 elements from a head"]),
         ("v by odd sequences", &plain, Box::new(|a| a.v.batch = 2556), &["v: 2556 elements from a sequence"]),
-        ("strides past the address space", &plain, Box::new(|a| a.q.batch = 1 << 62), &["q: strides", "address space"]),
-        ("rows of out meet", &plain, Box::new(|a| a.out.head = 56), &["rows of out meet", "56 by head"]),
-        ("out for all sequences", &plain, Box::new(|a| a.out.batch = 0), &["rows of out meet", "0 by sequence"]),
+        (
+            "strides past the address space",
+            &plain,
+            Box::new(|a| a.q.batch = 1 << 62),
+            &["q: 64 elements each, 2 sequences 4611686018427387904 apart", "address space"],
+        ),
+        ("rows of out meet", &plain, Box::new(|a| a.out.head = 56), &["rows of out meet", "4 heads 56 apart"]),
+        ("out for all sequences", &plain, Box::new(|a| a.out.batch = 0), &["rows of out meet", "2 sequences 0 apart"]),
         ("out over q", &plain, Box::new(|a| a.out = out(at(0) + 64)), &["out overlaps q"]),
         ("out over v", &plain, Box::new(|a| a.out = out(at(2))), &["out overlaps v"]),
+        ("out over the table", &paged, Box::new(|a| a.out = out(at(12))), &["out overlaps the page table"]),
+        ("out over first tokens", &packed, Box::new(|a| a.out = out(at(11))), &["out overlaps cu_keys"]),
+        (
+            "log-sum-exps over sinks",
+            &plain,
+            Box::new(|a| (a.sinks, a.lse) = (Some(floats(4)), Some(lse(at(8) + 12, 80, 40, 10)))),
+            &["the log-sum-exps overlaps the sinks"],
+        ),
         ("a scale of 0", &plain, Box::new(|a| a.scale = 0.0), &["the scale is 0"]),
         ("a scale below 0", &plain, Box::new(|a| a.scale = -0.125), &["the scale is -0.125"]),
         ("no scale", &plain, Box::new(|a| a.scale = f32::NAN), &["the scale is NaN"]),
@@ -120,7 +133,7 @@ fn what_breaks_a_rule_is_refused_with_its_values() {
             "log-sum-exps meet",
             &plain,
             Box::new(|a| a.lse = Some(lse(at(4), 80, 40, 9))),
-            &["log-sum-exps meet", "10 of a head", "9 by head"],
+            &["rows of the log-sum-exps meet", "10 elements each", "4 heads 9 apart"],
         ),
         (
             "log-sum-exps over out",
@@ -192,7 +205,7 @@ fn what_breaks_a_rule_is_refused_with_its_values() {
         };
         assert!(parts.iter().all(|part| text.contains(part)), "{what}: {text:?} does not tell {parts:?}");
     }
-    assert_eq!(cases, 37);
+    assert_eq!(cases, 40);
 
     // A status word of another device, other types than the problem's, and another operation's or device's plan.
     let status: &'static mut Status = Box::leak(Box::new(Status::new(&foreign).unwrap()));

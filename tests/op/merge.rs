@@ -243,7 +243,7 @@ fn arguments_that_break_a_rule_are_refused() {
         (
             "far parts",
             refused(&|a| a.parts.part = far),
-            &["the parts: 16 elements, 3 times", "leave the address space"],
+            &["the parts: 16 elements each, 3 parts", "leave the address space"],
         ),
         (
             "lse",
@@ -252,10 +252,14 @@ fn arguments_that_break_a_rule_are_refused() {
         ),
         ("lse head", refused(&|a| a.lse.head = 6), &["31 are needed"]),
         ("result", refused(&|a| a.out.view = raw(here, 32_768, 159)), &["the result holds 159", "160 are needed"]),
-        ("rows in rows", refused(&|a| a.out.head = 15), &["rows of the result share elements", "2 heads 15 apart"]),
-        ("tokens in tokens", refused(&|a| a.out.token = 31), &["share elements", "5 tokens 31 apart"]),
-        ("heads in tokens", refused(&|a| (a.out.token, a.out.head) = (16, 79)), &["share elements", "79 apart"]),
-        ("far result", refused(&|a| a.out.token = far), &["the result: 16 elements", "leave the address space"]),
+        ("rows in rows", refused(&|a| a.out.head = 15), &["rows of the result meet", "2 heads 15 apart"]),
+        ("tokens in tokens", refused(&|a| a.out.token = 31), &["rows of the result meet", "5 tokens 31 apart"]),
+        (
+            "heads in tokens",
+            refused(&|a| (a.out.token, a.out.head) = (16, 79)),
+            &["rows of the result meet", "2 heads 79 apart"],
+        ),
+        ("far result", refused(&|a| a.out.token = far), &["the result: 16 elements each", "leave the address space"]),
         (
             "lse out",
             refused(&|a| a.lse_out = Some(LseMut { view: raw(here, 65_536, 9), head: 5 })),
@@ -264,7 +268,7 @@ fn arguments_that_break_a_rule_are_refused() {
         (
             "lse out in lse out",
             refused(&|a| a.lse_out = Some(LseMut { view: raw(here, 65_536, 10), head: 4 })),
-            &["rows of the lse of the result share elements: 5 each", "2 heads 4 apart"],
+            &["rows of the lse of the result meet: 5 elements each", "2 heads 4 apart"],
         ),
         ("result on parts", refused(&|a| a.out.view = raw(here, 4096 + 958, 160)), &["the result overlaps the parts"]),
         ("result on lse", refused(&|a| a.out.view = raw(here, 16_384 + 118, 160)), &["overlaps the lse of the parts"]),

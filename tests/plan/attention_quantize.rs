@@ -87,7 +87,7 @@ fn golden_decisions() {
             PROBLEM,
             SM89,
             "1 x (1024 queries x 32, 32768 keys x 8) x 128 f16 -> s8, values of 128 -> e4m3: key_mean_f16, 512 blocks of 256 \
-             threads, keys in 32 slices, 134217728 bytes read, 262144 written; key_mean_finish, 8 blocks of 256 threads, \
+             threads, 134217728 bytes read, 262144 written, keys in 32 slices; key_mean_finish, 8 blocks of 256 threads, \
              262144 bytes read, 8192 written; quantize_heads_f16, 9216 blocks of 256 threads, 75501568 bytes read, \
              39059456 written; quantize_values_f16, 8192 blocks of 256 threads, 67112960 bytes read, 33554432 written",
         ),
@@ -114,8 +114,8 @@ fn golden_decisions() {
                 ..PROBLEM
             },
             SM90,
-            "2 x (5 queries x 32, 60 keys x 8) x 128 f16 -> s8, packed 7 and 70: key_mean_f16, 16 blocks of 256 threads, keys \
-             in 1 slices, 143360 bytes read, 8192 written; quantize_heads_f16, 96 blocks of 256 threads, 208896 bytes read, \
+            "2 x (5 queries x 32, 60 keys x 8) x 128 f16 -> s8, packed 7 and 70: key_mean_f16, 16 blocks of 256 threads, \
+             143360 bytes read, 8192 written, keys in 1 slices; quantize_heads_f16, 96 blocks of 256 threads, 208896 bytes read, \
              139264 written",
         ),
         (

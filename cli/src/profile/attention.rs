@@ -12,6 +12,14 @@ use crate::args::{ProfileArgs, ProfileType};
 /// The dimensions on the command line: sequences, queries, keys, query heads, heads of keys, elements of a head.
 pub const DIMS: [&str; 6] = ["B", "Q", "K", "H", "G", "D"];
 
+/// Bytes of Q, K, V and the output.
+pub fn bytes(p: &Problem) -> u128 {
+    let [batch, queries, keys, heads, groups, dim] = DIMS.map(|dim| p.size(dim) as u128);
+    let of = |tokens: u128, heads: u128| batch.saturating_mul(tokens * heads).saturating_mul(dim);
+    let read = of(queries, heads).saturating_add(of(keys, groups).saturating_mul(2));
+    read.saturating_mul(p.input.size()).saturating_add(of(queries, heads).saturating_mul(p.out.size()))
+}
+
 /// What the command line says of the mask.
 ///
 /// # Errors
@@ -63,15 +71,17 @@ impl Problem {
             bytes_read: size * (rows + 2 * (batch * keys * kv_heads * d) as u64),
             bytes_written: rows * self.out.size() as u64,
             // A product of 16 elements is the least of the tensor cores.
-            tensor_macs: 2 * pairs(&problem) * (batch * heads) as u64 * d.next_multiple_of(16) as u64,
+            tensor_macs: 2
+                * pairs([queries, keys], &self.mask)
+                * (batch * heads) as u64
+                * d.next_multiple_of(16) as u64,
         };
         self.profiled(stream.device(), vec![(plan.to_string(), ideal)])
     }
 }
 
 /// Pairs of a query and a key that it sees.
-fn pairs(problem: &AttentionProblem) -> u64 {
-    let AttentionProblem { queries, keys, mask, .. } = *problem;
+pub fn pairs([queries, keys]: [usize; 2], mask: &Mask) -> u64 {
     let of = |query: usize| {
         // One past the query's own place, plus the queries, so that it is not below 0.
         let end = query + 1 + keys;
@@ -85,17 +95,14 @@ fn pairs(problem: &AttentionProblem) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use halfbyte::format::DType;
 
     #[test]
     fn pairs_are_what_masks_show() {
-        let of =
-            |tokens, mask| pairs(&AttentionProblem { mask, ..AttentionProblem::new(tokens, [1, 1], 64, DType::F16) });
-        assert_eq!(of([3, 5], Mask::NONE), 15);
-        assert_eq!(of([3, 5], Mask::CAUSAL), 3 + 4 + 5);
-        assert_eq!(of([4, 2], Mask::CAUSAL), 1 + 2);
+        assert_eq!(pairs([3, 5], &Mask::NONE), 15);
+        assert_eq!(pairs([3, 5], &Mask::CAUSAL), 3 + 4 + 5);
+        assert_eq!(pairs([4, 2], &Mask::CAUSAL), 1 + 2);
         let window = Mask { left: Some(1), right: Some(2), ..Mask::NONE };
-        assert_eq!(of([4, 4], window), 3 + 4 + 3 + 2);
-        assert_eq!(of([2, 5], Mask { left: Some(0), ..Mask::CAUSAL }), 2);
+        assert_eq!(pairs([4, 4], &window), 3 + 4 + 3 + 2);
+        assert_eq!(pairs([2, 5], &Mask { left: Some(0), ..Mask::CAUSAL }), 2);
     }
 }

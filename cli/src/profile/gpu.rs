@@ -102,10 +102,10 @@ fn names<'g>(gpus: impl Iterator<Item = &'g Gpu>) -> String {
 pub struct Roofline {
     /// Bytes that must be read and written, at the memory's full rate. Caches that hold them already are not thought of.
     pub memory_s: f64,
-    /// Multiply-accumulates that the kernel executes, two operations each, at the tensor cores' dense peak: of f16 with f32 sums
+    /// Multiply-accumulates that the kernel executes, two operations each, at the tensor cores' dense peaks: of f16 with f32 sums
     /// for elements of 16 bits, of int8 for those of 8. (8-bit floats reach that where their sums may be of few bits.)
     pub tensor_s: f64,
-    /// That peak, 10¹² operations a second.
+    /// That peak, 10¹² operations a second; of a kernel that multiplies both, what both come to.
     pub tensor_tops: f64,
     /// Of which type it is.
     pub tensor_type: &'static str,
@@ -118,11 +118,16 @@ pub struct Roofline {
 }
 
 impl Gpu {
-    /// The roofline of a kernel, whose multiply-accumulates are of elements of 16 bits (true) or of 8.
-    pub fn roofline(&self, bytes: u64, (macs, wide): (u64, bool), wavefronts: u64, blocks: u64) -> Roofline {
+    /// The roofline of a kernel that does so many multiply-accumulates of elements of 8 bits, and of 16.
+    pub fn roofline(&self, bytes: u64, [narrow, wide]: [u64; 2], wavefronts: u64, blocks: u64) -> Roofline {
         let memory_s = bytes as f64 / (self.memory_gb_s * 1e9);
-        let (tensor_tops, tensor_type) = if wide { (self.f16_tflops, "f16") } else { (self.s8_tops, "int8") };
-        let tensor_s = 2.0 * macs as f64 / (tensor_tops * 1e12);
+        let tera = |macs: u64| 2e-12 * macs as f64;
+        let tensor_s = tera(narrow) / self.s8_tops + tera(wide) / self.f16_tflops;
+        let (tensor_tops, tensor_type) = match (narrow, wide) {
+            (_, 0) => (self.s8_tops, "int8"),
+            (0, _) => (self.f16_tflops, "f16"),
+            _ => (tera(narrow + wide) / tensor_s, "int8 and f16"),
+        };
         let busy = blocks.clamp(1, self.multiprocessors.into()) as f64;
         let shared_s = wavefronts as f64 / (busy * f64::from(self.clock_mhz) * 1e6);
         let roofs = [("memory", memory_s), ("tensor cores", tensor_s), ("shared memory", shared_s)];
@@ -177,7 +182,7 @@ mod tests {
             for row in results["rows"].as_array().expect("rows") {
                 let number = |name: &str| row[name].as_u64().unwrap_or_else(|| panic!("no {name}: {row}"));
                 let [m, n, k] = ["m", "n", "k"].map(number);
-                let roof = find("H100-SXM").unwrap().roofline((m + n) * k + 4 * m * n, (m * n * k, false), 0, 132);
+                let roof = find("H100-SXM").unwrap().roofline((m + n) * k + 4 * m * n, [m * n * k, 0], 0, 132);
                 let Some(took) = row["halfbyte_s32_us"].as_f64().map(|us| us * 1e-6) else { continue };
                 assert!(took >= roof.estimate_s, "{row} beats {roof:?}");
                 assert!(took < 10.0 * roof.estimate_s, "{row} is nothing like {roof:?}");
@@ -190,16 +195,20 @@ mod tests {
     #[test]
     fn the_slowest_roof_binds() {
         let gpu = find("A100-SXM-80GB").unwrap();
-        let roof = gpu.roofline(2_039_000_000, (0, false), 0, 1);
+        let roof = gpu.roofline(2_039_000_000, [0, 0], 0, 1);
         assert!((roof.estimate_s - 1e-3).abs() < 1e-12 && roof.bound_by == "memory");
-        let roof = gpu.roofline(0, (312_000_000_000, false), 0, 1);
+        let roof = gpu.roofline(0, [312_000_000_000, 0], 0, 1);
         assert!((roof.estimate_s - 1e-3).abs() < 1e-12 && roof.bound_by == "tensor cores");
         // f16 at half the rate.
-        let roof = gpu.roofline(0, (156_000_000_000, true), 0, 1);
+        let roof = gpu.roofline(0, [0, 156_000_000_000], 0, 1);
         assert!((roof.estimate_s - 1e-3).abs() < 1e-12 && roof.tensor_type == "f16");
+        // As many of both: a third of the time for the bytes, and the rate between.
+        let roof = gpu.roofline(0, [104_000_000_000; 2], 0, 1);
+        assert!((roof.estimate_s - 1e-3).abs() < 1e-12 && (roof.tensor_tops - 416.0).abs() < 1e-9);
+        assert_eq!(roof.tensor_type, "int8 and f16");
         // One block keeps one multiprocessor busy, more than there are keep all of them busy.
-        let roof = gpu.roofline(0, (0, false), 1_410_000, 1);
+        let roof = gpu.roofline(0, [0, 0], 1_410_000, 1);
         assert!((roof.estimate_s - 1e-3).abs() < 1e-12 && roof.bound_by == "shared memory");
-        assert!((gpu.roofline(0, (0, false), 1_410_000 * 108, 1000).estimate_s - 1e-3).abs() < 1e-12);
+        assert!((gpu.roofline(0, [0, 0], 1_410_000 * 108, 1000).estimate_s - 1e-3).abs() < 1e-12);
     }
 }

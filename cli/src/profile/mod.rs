@@ -2,6 +2,7 @@
 //! needs, and the least time in which a GPU could do it.
 
 mod attention;
+mod attention_int8;
 mod gemm;
 mod gpu;
 mod merge;
@@ -12,7 +13,7 @@ mod table;
 use std::collections::BTreeMap;
 
 use halfbyte::device::Device;
-use halfbyte::emulator::{Arch, Count, Kind, Place};
+use halfbyte::emulator::{Arch, Count, Counters, Kind, Place};
 use halfbyte::{Error, Result};
 use serde::Serialize;
 
@@ -112,7 +113,7 @@ fn target(args: &ProfileArgs) -> Result<(Arch, &'static Gpu)> {
 
 impl Kernel {
     fn new(profiled: Profiled, gpu: &Gpu) -> Kernel {
-        let Profiled { plan, ideal, launch, wide } = profiled;
+        let Profiled { plan, ideal, launch } = profiled;
         let row = launch.entry.row();
         let counters = launch.counters;
         let total = counters.total();
@@ -133,8 +134,18 @@ impl Kernel {
             ideal,
             total,
             mix,
-            roofline: gpu.roofline(bytes, (total.tensor_macs, wide), total.wavefronts, counters.blocks),
+            roofline: gpu.roofline(bytes, macs(&counters), total.wavefronts, counters.blocks),
             lines,
         }
     }
+}
+
+/// Multiply-accumulates of elements of 8 bits, and of 16.
+fn macs(counters: &Counters) -> [u64; 2] {
+    let mut of = [0; 2];
+    for counted in &counters.instructions {
+        let narrow = ["s8", "u8", "e4m3", "e5m2"].iter().any(|ty| counted.instruction.contains(&format!(".{ty}.{ty}")));
+        of[usize::from(!narrow)] += counted.count.tensor_macs;
+    }
+    of
 }

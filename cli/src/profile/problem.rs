@@ -94,16 +94,13 @@ pub const OPERATIONS: &[Operation] = &[
         },
         run: Problem::merge,
     },
+    Operation { name: "attention", dims: &attention::DIMS, bytes: attention::bytes, run: Problem::attention },
     Operation {
-        name: "attention",
+        name: "attention_int8",
         dims: &attention::DIMS,
-        bytes: |p| {
-            let [batch, queries, keys, heads, groups, dim] = attention::DIMS.map(|dim| p.size(dim) as u128);
-            let of = |tokens: u128, heads: u128| batch.saturating_mul(tokens * heads).saturating_mul(dim);
-            let read = of(queries, heads).saturating_add(of(keys, groups).saturating_mul(2));
-            read.saturating_mul(p.input.size()).saturating_add(of(queries, heads).saturating_mul(p.out.size()))
-        },
-        run: Problem::attention,
+        // And the codes, with their scales.
+        bytes: |p| attention::bytes(p).saturating_mul(2),
+        run: Problem::attention_int8,
     },
 ];
 
@@ -126,8 +123,6 @@ pub struct Profiled {
     pub ideal: Ideal,
     /// What it did.
     pub launch: LaunchCounters,
-    /// Whether it multiplies elements of 16 bits, not of 8.
-    pub wide: bool,
 }
 
 /// An operation on operands of some shape.
@@ -146,8 +141,10 @@ pub struct Problem {
     pub b_down: bool,
     /// The elements of a group of K.
     pub k_group: Option<usize>,
-    /// Of `attention`: which keys a query sees.
+    /// Of `attention` and `attention_int8`: which keys a query sees.
     pub mask: Mask,
+    /// Of `attention_int8`: whether values are e4m3 too.
+    pub e4m3_values: bool,
     /// The kernel and the slices of K that were asked for.
     pub(super) kernel: Option<String>,
     pub(super) split_k: Option<u32>,
@@ -182,14 +179,19 @@ impl Problem {
         let quantizes = (quantize::code(codes)?, quantize::scheme(scheme)?, args.k_down);
         let input = args.dtype.unwrap_or(ProfileType::F16);
         // What is no product of matrices gives what it takes, or f32.
-        let own = matches!(operation.name, "merge" | "attention");
+        let attends = matches!(operation.name, "attention" | "attention_int8");
+        let own = attends || operation.name == "merge";
         let out = args.out.unwrap_or(if own { input } else { ProfileType::F16 });
-        if (args.causal || args.window.is_some()) && operation.name != "attention" {
+        if (args.causal || args.window.is_some()) && !attends {
             return bad(format!("{} takes no --causal or --window", operation.name));
         }
+        if args.e4m3_values && operation.name != "attention_int8" {
+            return bad(format!("{} takes no --e4m3-values", operation.name));
+        }
         let mask = attention::mask(args)?;
-        let (b_down, k_group) = (args.k_down, args.k_group);
-        let problem = Problem { operation, sizes, input, out, quantizes, b_down, k_group, mask, kernel, split_k };
+        let (b_down, k_group, e4m3_values) = (args.k_down, args.k_group, args.e4m3_values);
+        let problem =
+            Problem { operation, sizes, input, out, quantizes, b_down, k_group, mask, e4m3_values, kernel, split_k };
         let has_product = operation.dims.contains(&"N");
         if !has_product && (problem.kernel.is_some() || split_k.is_some() || (args.out.is_some() && !own)) {
             let out = if own { "" } else { "--out, " };
@@ -238,6 +240,10 @@ impl Problem {
             "gemm_s8" => format!("s8 x s8 -> {}", self.out),
             "merge" => format!("{} -> {}", self.input, self.out),
             "attention" => format!("{} -> {}, {}", self.input, self.out, self.mask),
+            "attention_int8" => {
+                let values = if self.e4m3_values { ProfileType::E4m3 } else { self.input };
+                format!("{} -> s8 x {values} -> {}, {}", self.input, self.out, self.mask)
+            }
             "gemm" => {
                 let down = if self.b_down { " with K down its rows" } else { "" };
                 let groups = self.k_group.map(|group| format!(", K in groups of {group}")).unwrap_or_default();
@@ -276,8 +282,7 @@ impl Problem {
             return Err(Error::Value(format!("{} launched {have} kernels, not {want}", self.operation.name)));
         }
         let pairs = plans.into_iter().zip(launches);
-        let wide = matches!(self.operation.name, "gemm" | "attention") && self.input.size() == 2;
-        Ok(pairs.map(|((plan, ideal), launch)| Profiled { plan, ideal, launch, wide }).collect())
+        Ok(pairs.map(|((plan, ideal), launch)| Profiled { plan, ideal, launch }).collect())
     }
 
     fn quantize_ideal(&self, ld: usize) -> Ideal {

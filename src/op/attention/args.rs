@@ -3,6 +3,7 @@
 use half::{bf16, f16};
 
 use crate::device::{Element, Status, View, ViewMut};
+use crate::op::strided::Rows;
 use crate::plan::attention::AttentionProblem;
 
 /// An element of queries, keys and values: f16 or bf16. Sealed through [`Element`].
@@ -68,6 +69,11 @@ impl<'a, T: Element> Heads<'a, T> {
         let [batch, token, head] = bhsd(tokens, heads, size);
         Heads { view: view.into(), batch, token, head }
     }
+
+    /// Its rows `[batch, tokens, heads]` of `run` elements, of packed sequences `[total, heads]`.
+    pub(in crate::op) fn rows(&self, counts: [usize; 3], packed: Option<usize>, run: usize) -> Rows {
+        Rows::of_heads(counts, packed, [self.batch, self.token, self.head], run)
+    }
 }
 
 impl<'a, T: Element> HeadsMut<'a, T> {
@@ -81,6 +87,11 @@ impl<'a, T: Element> HeadsMut<'a, T> {
     pub fn bhsd(view: impl Into<ViewMut<'a, T>>, tokens: usize, heads: usize, size: usize) -> HeadsMut<'a, T> {
         let [batch, token, head] = bhsd(tokens, heads, size);
         HeadsMut { view: view.into(), batch, token, head }
+    }
+
+    /// Its rows, likewise.
+    pub(in crate::op) fn rows(&self, counts: [usize; 3], packed: Option<usize>, run: usize) -> Rows {
+        Rows::of_heads(counts, packed, [self.batch, self.token, self.head], run)
     }
 }
 

@@ -51,16 +51,20 @@ fn masks_end_where_they_say() {
     };
     for row in asked() {
         let (d, dv) = dims(row.entry);
-        for (left, right, keep) in
-            [(None, Some(0), 0), (Some(7), Some(0), 0), (Some(65), Some(3), 0), (Some(4), Some(0), 2)]
-        {
+        for (left, right, keep) in [
+            (None, Some(0), 0),
+            (Some(7), Some(0), 0),
+            (Some(65), Some(3), 0),
+            (Some(63), None, 0),
+            (Some(4), Some(0), 2),
+        ] {
             for last in [true, false] {
                 let sizes = (75, 140);
                 let case = Case { left, right, keep, ..Case::new(row.entry, sizes, (d, dv)) };
                 // Query i is asked alone: its spike moves with it.
                 for i in [0, 30, 63, 64] {
                     let p = i + sizes.1 - sizes.0;
-                    let high = p + right.unwrap_or(0);
+                    let high = right.map_or(sizes.1 - 1, |right| p + right);
                     let low = left.map_or(0, |left| p - left.min(p));
                     let first = if keep > 0 { keep - 1 } else { low };
                     let spike = if last { high.min(sizes.1 - 1) } else { first };
@@ -94,7 +98,7 @@ fn masks_end_where_they_say() {
             }
         }
     }
-    assert_eq!(cases, asked().count() * 4 * 2 * 4);
+    assert_eq!(cases, asked().count() * 5 * 2 * 4);
 }
 
 /// Queries 0, keys 0, and scores that no f32 exponential could bear.
