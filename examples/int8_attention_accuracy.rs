@@ -127,19 +127,8 @@ pub fn measure(device: &Device, data: &Data, values: bool, mean: KeyMean) -> Res
     let Data { tokens, heads, dim, qkv, .. } = data;
     let (tokens, heads, dim) = (*tokens, *heads, *dim);
     let scale = (dim as f32).powf(-0.5);
-    let problem = AttentionInt8Problem::new(AttentionQuantizeProblem {
-        input: Input::F16,
-        batch: 1,
-        queries: tokens,
-        keys: tokens,
-        packed: None,
-        heads,
-        kv_heads: heads,
-        head_dim: dim,
-        value_dim: dim,
-        mean,
-        values,
-    });
+    let operands = AttentionQuantizeProblem::new([tokens, tokens], [heads, heads], dim, Input::F16);
+    let problem = AttentionInt8Problem::new(AttentionQuantizeProblem { mean, values, ..operands });
     let stream = device.stream()?;
     let op = AttentionInt8::new(device, Input::F16, values)?;
     let plan = op.plan(&problem)?;
@@ -147,11 +136,10 @@ pub fn measure(device: &Device, data: &Data, values: bool, mean: KeyMean) -> Res
     let mut out = stream.alloc::<f16>(tokens * heads * dim)?;
     let mut kept = stream.alloc::<f32>(heads * dim)?;
     let mut scratch = stream.alloc::<u8>(plan.scratch_bytes())?;
-    let (batch, token, head) = (tokens * heads * dim, heads * dim, dim);
-    let rows = [q.view(), k.view(), v.view()].map(|view| Heads { view, batch, token, head });
+    let [q, k, v] = [&q, &k, &v].map(|buffer| Heads::bshd(buffer, tokens, heads, dim));
     let mean = if mean == KeyMean::Computed { Mean::Computed(kept.view_mut()) } else { Mean::Zero };
-    let out_rows = HeadsMut { view: out.view_mut(), batch, token, head };
-    op.run(&plan, &stream, AttentionInt8Args::new(rows, out_rows, mean, scale, scratch.view_mut()))?;
+    let rows = HeadsMut::bshd(&mut out, tokens, heads, dim);
+    op.run(&plan, &stream, AttentionInt8Args::new(&problem, q, k, v, rows, mean, scratch.view_mut()))?;
     let out = stream.download(&out)?;
 
     let of = |values: &[f16], h: usize| -> Vec<f32> {

@@ -82,7 +82,7 @@ pub struct ProfileArgs {
     /// Type of the input of quantize_rows, quantize, linear, merge and both attentions, and of both operands of gemm [default: f16]
     #[arg(long, value_name = "TYPE")]
     pub dtype: Option<ProfileType>,
-    /// Type of the output of gemm, gemm_s8, linear, merge and both attentions [default: f16; of merge and attention that of their input]
+    /// Type of the output of gemm, gemm_s8, linear, merge and both attentions [default: f16; of merge and both attentions that of their input]
     #[arg(long, value_name = "TYPE")]
     pub out: Option<ProfileType>,
     /// Take the kernel of the product whose name contains this instead of the one that the plan chooses
@@ -124,10 +124,11 @@ pub struct ProfileArgs {
 const PROFILE_HELP: &str = "\
 Counts are exact for the PTX: the same in every run, on any machine. A sector is 32 bytes of global memory, counted each
 time that a warp touches it; a wavefront is one pass over the 32 banks of shared memory. `ideal` is what the problem
-cannot do without: each operand read once, the output written once, M*N*K multiply-accumulates, no bank conflict.
+cannot do without: each operand read once, the output written once, the multiply-accumulates of the product, or of the pairs
+of query and key that are seen, no bank conflict.
 Lines marked with ! have bank conflicts, or ask for less than half of the bytes of their sectors.
 
-The JSON object: op, shape {M, N, K}, types, device, gpu {name, memory_gb_s, s8_tops, ...}, estimate_s, and kernels, a
+The JSON object: op, shape {M, N, K or its own letters}, types, device, gpu {name, memory_gb_s, s8_tops, ...}, estimate_s, and kernels, a
 list of {kernel, plan, grid, threads, shared_bytes, blocks, barriers, ideal {bytes_read, bytes_written, tensor_macs},
 total, mix [[kind, warp instructions]], roofline {memory_s, tensor_s, tensor_tops, tensor_type, shared_s, estimate_s, bound_by}, lines [{source
 [file, line], caller [file, line] or null, count}]}. total and count hold executions, lanes, diverged, splits,

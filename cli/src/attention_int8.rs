@@ -6,7 +6,7 @@ use halfbyte::device::Status;
 use halfbyte::op::{AttentionInt8, AttentionInt8Args, Heads, HeadsMut, LogSumExp, Mean, alibi_slopes};
 use halfbyte::plan::attention::Mask;
 use halfbyte::plan::attention_int8::AttentionInt8Problem;
-use halfbyte::plan::attention_quantize::{AttentionQuantizeProblem, KeyMean};
+use halfbyte::plan::attention_quantize::AttentionQuantizeProblem;
 use halfbyte::plan::quantize_rows::Input;
 use halfbyte::reference::attention::{self as reference, HeadProblem, exact};
 use halfbyte::reference::{Comparison, relative_rms, sample::Sample};
@@ -68,17 +68,8 @@ impl Case {
         let problem = AttentionInt8Problem {
             mask: self.mask,
             ..AttentionInt8Problem::new(AttentionQuantizeProblem {
-                input: Input::F16,
-                batch: 1,
-                queries,
-                keys,
-                packed: None,
-                heads,
-                kv_heads,
-                head_dim: dim,
-                value_dim: dim,
-                mean: KeyMean::Computed,
                 values: self.values,
+                ..AttentionQuantizeProblem::new([queries, keys], [heads, kv_heads], dim, Input::F16)
             })
         };
         let op = AttentionInt8::new(&place.device, Input::F16, self.values)?;
@@ -92,17 +83,19 @@ impl Case {
         let mut status = Status::new(stream)?;
         let scale = 1.0 / (dim as f32).sqrt();
         let took = stream.time(|stream| {
-            let operands = [
-                Heads::bshd(&on_q, queries, heads, dim),
-                Heads::bshd(&on_k, keys, kv_heads, dim),
-                Heads::bshd(&on_v, keys, kv_heads, dim),
-            ];
-            let out = HeadsMut::bshd(&mut out, queries, heads, dim);
             let args = AttentionInt8Args {
                 lse: Some(LogSumExp::new(&mut lse, queries, heads)),
                 slopes: self.alibi.then(|| on_slopes.view()),
                 status: Some(&mut status),
-                ..AttentionInt8Args::new(operands, out, Mean::Computed(mean.view_mut()), scale, scratch.view_mut())
+                ..AttentionInt8Args::new(
+                    &problem,
+                    Heads::bshd(&on_q, queries, heads, dim),
+                    Heads::bshd(&on_k, keys, kv_heads, dim),
+                    Heads::bshd(&on_v, keys, kv_heads, dim),
+                    HeadsMut::bshd(&mut out, queries, heads, dim),
+                    Mean::Computed(mean.view_mut()),
+                    scratch.view_mut(),
+                )
             };
             op.run(&plan, stream, args)
         })?;

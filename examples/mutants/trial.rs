@@ -12,6 +12,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -48,7 +49,7 @@ pub enum Outcome {
     Caught(Vec<(String, String)>),
     /// Every test passed.
     Survived,
-    /// It is no mutant: the edit does not apply, or what it makes is no kernel.
+    /// It is no mutant: the edit does not apply, or what it makes is no kernel; or the kernel as it is fails.
     Invalid(String),
 }
 
@@ -93,7 +94,9 @@ impl Bench {
 
     /// Runs tests by their full names on the PTX of a folder, of which `source` is what is tested.
     pub fn test(&self, ptx: &Path, source: &str, tests: &[String]) -> Result<Run, String> {
-        let path = ptx.join("tests.log");
+        // Two lists may be tried on one folder at a time.
+        static RUNS: AtomicUsize = AtomicUsize::new(0);
+        let path = ptx.join(format!("tests-{}.log", RUNS.fetch_add(1, Ordering::Relaxed)));
         let log = File::create(&path).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
         let mut command = Command::new(&self.program);
         command.args(["--exact", "--test-threads=1"]).args(tests).current_dir(&self.repository);

@@ -64,7 +64,11 @@ __device__ __forceinline__ bool block_of(const AttentionPrefillParams& p, Block&
                 break;
             }
             before += __shfl_sync(0xffffffff, until, 31);
-            if (base + 32 >= p.batch) return false;
+            if (base + 32 >= p.batch) {
+                // No tile is left for this block; where all lengths were cut to 0, nobody else would tell.
+                if (__any_sync(0xffffffff, bad) && threadIdx.x == 0) raise(p.status, BAD_LENGTH);
+                return false;
+            }
         }
         bad = __any_sync(0xffffffff, bad);
     }

@@ -79,7 +79,7 @@ __device__ __forceinline__ void prefill_int8(const PrefillInt8Params& p) {
     using namespace attention;
     constexpr bool FP8 = BYTES<V>;
     constexpr int STEPS = D / 32, PAIRS = D / 16;
-    constexpr float UP = FP8 ? 8.0f : 0.0f;
+    constexpr int UP = FP8 ? 8 : 0;
     // The codes of q stay in registers, but where these do not suffice: then each thread keeps its own in shared memory.
     constexpr bool HELD = D < 256;
     using Memory = Int8Tiles<D, FP8>;
@@ -223,8 +223,8 @@ __device__ __forceinline__ void prefill_int8(const PrefillInt8Params& p) {
             TreeMask::mask<0>(s, bits_of(row, tile), lane % 4 * 2);
             TreeMask::mask<1>(s, bits_of(row + 8, tile), lane % 4 * 2);
         }
-        alpha[0] = state[0].template merge<0>(s, 1.0f, UP);
-        alpha[1] = state[1].template merge<1>(s, 1.0f, UP);
+        alpha[0] = state[0].template merge<0, UP>(s, 1.0f);
+        alpha[1] = state[1].template merge<1, UP>(s, 1.0f);
 
         ptx::cp_async_wait_group<0>();
         __syncthreads();  // the values are there, and every warp has used the keys
@@ -300,8 +300,9 @@ __device__ __forceinline__ void prefill_int8(const PrefillInt8Params& p) {
         inverse[r] = state[r].inverse() * alpha;
         const uint32_t i = row + 8 * r;
         if (p.lse != nullptr && lane % 4 == 0 && i < q.count) {
-            static_cast<float*>(p.lse)[q.batch * p.lse_batch + h * p.lse_head + q.begin + i] =
-                state[r].log_sum_exp(1.0f) + (lack - UP * LN_2);
+            // What a row lacks may be no number, and a row that has seen nothing lacks nothing.
+            const float lse = state[r].log_sum_exp(1.0f) + (state[r].sum == 0.0f ? 0.0f : lack - UP * LN_2);
+            static_cast<float*>(p.lse)[q.batch * p.lse_batch + h * p.lse_head + q.begin + i] = lse;
         }
     }
     __syncthreads();  // no warp reads keys or values any more

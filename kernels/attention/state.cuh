@@ -44,24 +44,27 @@ struct State {
 
     __device__ __forceinline__ static State neutral() { return {minus_infinity(), 0.0f}; }
 
-    // Takes in scores of this lane, elements 2 * HALF and 2 * HALF + 1 of each fragment, which become 2^up * e^(s - max). Returns
+    // Takes in scores of this lane, elements 2 * HALF and 2 * HALF + 1 of each fragment, which become 2^UP * e^(s - max). Returns
     // what the row's output is to be multiplied by. A row that has seen nothing but -inf keeps the sum 0.
-    template <int HALF, int FRAGMENTS>
-    __device__ __forceinline__ float merge(float (&scores)[FRAGMENTS][4], float unit, float up = 0.0f) {
+    template <int HALF, int UP = 0, int FRAGMENTS>
+    __device__ __forceinline__ float merge(float (&scores)[FRAGMENTS][4], float unit) {
         float best = max;
 #pragma unroll
         for (int j = 0; j < FRAGMENTS; ++j) best = fmaxf(best, fmaxf(scores[j][2 * HALF], scores[j][2 * HALF + 1]));
         best = quad_max(best);
         // -inf less -inf would be no number.
         const float at = best == minus_infinity() ? 0.0f : best;
-        const float factor = ptx::ex2((max - at) * unit), shift = fmaf(at, -unit, up);
+        const float factor = ptx::ex2((max - at) * unit), shift = at * -unit;
         max = best;
         sum *= factor;
 #pragma unroll
         for (int j = 0; j < FRAGMENTS; ++j)
 #pragma unroll
             for (int e = 2 * HALF; e < 2 * HALF + 2; ++e) {
-                scores[j][e] = ptx::ex2(fmaf(scores[j][e], unit, shift));
+                float exponent = fmaf(scores[j][e], unit, shift);
+                // By itself: added to a large shift it would be rounded away, or to the double.
+                if constexpr (UP != 0) exponent += UP;
+                scores[j][e] = ptx::ex2(exponent);
                 sum += scores[j][e];
             }
         return factor;

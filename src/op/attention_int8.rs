@@ -22,6 +22,56 @@ use crate::{Error, Result};
 /// `softcap`, so that all numbers are those of attention itself, up to what 8 bits lose. A query that sees nothing gives 0 and −∞
 /// where it has no sink. Same plan, same bits.
 ///
+/// Q, K and V come in 16 bits and are quantized anew in every run; pages and lengths of queries are served by
+/// [`Attention`](super::Attention). To spare the pass over K for the tokens that follow a prompt, keep what [`Mean::Computed`]
+/// wrote and give it as [`Mean::Given`]. With values in e4m3 `key_mean` is launched all the same, for their scales.
+///
+#[cfg_attr(feature = "emulator", doc = "```")]
+#[cfg_attr(not(feature = "emulator"), doc = "```ignore")]
+/// use half::f16;
+/// use halfbyte::device::Device;
+/// use halfbyte::emulator::Arch;
+/// use halfbyte::op::{AttentionInt8, AttentionInt8Args, Heads, HeadsMut, Mean};
+/// use halfbyte::plan::attention::Mask;
+/// use halfbyte::plan::attention_int8::AttentionInt8Problem;
+/// use halfbyte::plan::attention_quantize::{AttentionQuantizeProblem, KeyMean};
+/// use halfbyte::plan::quantize_rows::Input;
+///
+/// # fn main() -> halfbyte::Result<()> {
+/// let device = Device::emulator(Arch::Sm80);
+/// let stream = device.stream()?;
+/// let attention = AttentionInt8::new(&device, Input::F16, false)?;
+/// // A prompt of 9 tokens, with 4 query heads that share 2 of keys; room for 10 tokens in K and V.
+/// let (h, g, d) = (4, 2, 64);
+/// let k: Vec<f16> = (0..10 * g * d).map(|i| f16::from_f32(3.0 + (i % 7) as f32)).collect();
+/// let q = stream.upload(&vec![f16::from_f32(0.5); 10 * h * d])?;
+/// let (k, v) = (stream.upload(&k)?, stream.upload(&vec![f16::from_f32(2.0); 10 * g * d])?);
+/// let mut out = stream.zeros::<f16>(10 * h * d)?;
+/// let mut mean = stream.zeros::<f32>(g * d)?;
+///
+/// let operands = AttentionQuantizeProblem::new([9, 9], [h, g], d, Input::F16);
+/// let prompt = AttentionInt8Problem { mask: Mask::CAUSAL, ..AttentionInt8Problem::new(operands) };
+/// let plan = attention.plan(&prompt)?;
+/// let mut scratch = stream.alloc::<u8>(plan.scratch_bytes())?;
+/// let (qs, ks, vs) = (Heads::bshd(&q, 9, h, d), Heads::bshd(&k, 9, g, d), Heads::bshd(&v, 9, g, d));
+/// let to = HeadsMut::bshd(&mut out, 9, h, d);
+/// let kept = Mean::Computed(mean.view_mut());
+/// attention.run(&plan, &stream, AttentionInt8Args::new(&prompt, qs, ks, vs, to, kept, scratch.view_mut()))?;
+///
+/// // The next token: one query at the end of ten keys, less the mean of the first nine.
+/// let operands = AttentionQuantizeProblem { queries: 1, keys: 10, mean: KeyMean::Given, ..operands };
+/// let next = AttentionInt8Problem { operands, ..prompt };
+/// let plan = attention.plan(&next)?;
+/// let mut scratch = stream.alloc::<u8>(plan.scratch_bytes())?;
+/// let (qs, ks, vs) = (Heads::bshd(&q, 1, h, d), Heads::bshd(&k, 10, g, d), Heads::bshd(&v, 10, g, d));
+/// let to = HeadsMut::bshd(out.view_mut().slice(9 * h * d..)?, 1, h, d);
+/// let given = Mean::Given(mean.view());
+/// attention.run(&plan, &stream, AttentionInt8Args::new(&next, qs, ks, vs, to, given, scratch.view_mut()))?;
+/// assert!(stream.download(&out)?.iter().all(|x| (x.to_f32() - 2.0).abs() < 0.01));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// A NaN or an infinity in a query spoils its row; in a key its head (through the mean); in a value its channel with e4m3, else what
 /// sees it; [`nonfinite_input`](crate::device::StatusFlags::nonfinite_input) tells of it, except of values in 16 bits.
 #[derive(Clone, Debug)]
@@ -31,31 +81,32 @@ pub struct AttentionInt8 {
 
 /// What one run works on. [`new`](AttentionInt8Args::new) gives plain attention; the other fields are public.
 pub struct AttentionInt8Args<'a, T, O> {
-    /// Queries.
+    /// `[batch, queries, heads, head_dim]`, or packed `[tokens, heads, head_dim]`.
     pub q: Heads<'a, T>,
-    /// Keys.
+    /// `[batch, keys, kv_heads, head_dim]`, or packed.
     pub k: Heads<'a, T>,
-    /// Values.
+    /// The same with value_dim.
     pub v: Heads<'a, T>,
     /// The mean of K, as the problem says.
     pub mean: Mean<'a>,
     /// Where packed queries begin and end: `[batch + 1]` on the device.
-    pub q_cu_seqlens: Option<View<'a, u32>>,
+    pub cu_queries: Option<View<'a, u32>>,
     /// The same of keys.
-    pub k_cu_seqlens: Option<View<'a, u32>>,
+    pub cu_keys: Option<View<'a, u32>>,
     /// Keys of each sequence, `[batch]` on the device, where they are fewer than there is room for.
-    pub k_lens: Option<View<'a, u32>>,
-    /// The output, rows of `value_dim`.
+    pub key_lengths: Option<View<'a, u32>>,
+    /// As q, with value_dim, in the problem's `output`. Rows that a sequence does not have are not written.
     pub out: HeadsMut<'a, O>,
     /// Log-sum-exps, if they are wanted.
     pub lse: Option<LogSumExp<'a>>,
-    /// What a product of a query and a key is multiplied with, above 0.
+    /// Factor of every `q · k`, above 0; `1 / √head_dim` at first.
     pub scale: f32,
-    /// Scores are bent to stay between −cap and cap: finite, above 0.
+    /// `s` becomes `cap · tanh(s / cap)`; above 0.
     pub softcap: Option<f32>,
-    /// `[heads]`: the score of one more key of each head, which has no value.
+    /// `[heads]`: the score of one more key of each head, which has no value (gpt-oss). First keys that a window keeps are
+    /// [`Mask::keep_first`](crate::plan::attention::Mask::keep_first).
     pub sinks: Option<View<'a, f32>>,
-    /// `[heads]`: what a score loses for each key between the query's position and the key (ALiBi).
+    /// ALiBi, `[heads]`: a score loses `slope · |p − j|` ([`alibi_slopes`](super::alibi_slopes)).
     pub slopes: Option<View<'a, f32>>,
     /// What is added to the scores then, in f32.
     pub bias: Option<ScoreBias<'a, T>>,
@@ -68,12 +119,14 @@ pub struct AttentionInt8Args<'a, T, O> {
 }
 
 impl<'a, T, O> AttentionInt8Args<'a, T, O> {
-    /// Sequences of one length, scores only scaled.
+    /// Plain attention with a scale of `1 / √head_dim`.
     pub fn new(
-        [q, k, v]: [Heads<'a, T>; 3],
+        problem: &AttentionInt8Problem,
+        q: Heads<'a, T>,
+        k: Heads<'a, T>,
+        v: Heads<'a, T>,
         out: HeadsMut<'a, O>,
         mean: Mean<'a>,
-        scale: f32,
         scratch: ViewMut<'a, u8>,
     ) -> AttentionInt8Args<'a, T, O> {
         AttentionInt8Args {
@@ -81,12 +134,12 @@ impl<'a, T, O> AttentionInt8Args<'a, T, O> {
             k,
             v,
             mean,
-            q_cu_seqlens: None,
-            k_cu_seqlens: None,
-            k_lens: None,
+            cu_queries: None,
+            cu_keys: None,
+            key_lengths: None,
             out,
             lse: None,
-            scale,
+            scale: 1.0 / (problem.operands.head_dim as f32).sqrt(),
             softcap: None,
             sinks: None,
             slopes: None,
@@ -143,7 +196,8 @@ impl AttentionInt8 {
     ///
     /// # Errors
     /// As [`AttentionQuantize::launches`], of whose operands `scratch` is the buffer; an output that has not its rows, whose
-    /// rows meet, or that overlaps an input; sinks or slopes that are not one a head; a bias or a mask too short, or a bias not in f32; a scale or cap that is no such thing.
+    /// rows meet, or that overlaps an input; sinks or slopes that are not one a head; a bias or a mask too short, or a bias not
+    /// in f32; a scale or soft-cap that is not above 0 and finite.
     pub fn launches<T: InputElement, O: InputElement>(
         &self,
         plan: &AttentionInt8Plan,
@@ -156,9 +210,9 @@ impl AttentionInt8 {
             k,
             v,
             mean,
-            q_cu_seqlens,
-            k_cu_seqlens,
-            k_lens,
+            cu_queries,
+            cu_keys,
+            key_lengths,
             out,
             lse,
             scale,
@@ -176,9 +230,9 @@ impl AttentionInt8 {
             k,
             v: p.values.then_some(v),
             mean,
-            q_cu_seqlens,
-            k_cu_seqlens,
-            k_lens,
+            cu_queries,
+            cu_keys,
+            key_lengths,
             operands: scratch.reborrow(),
             status,
         };
@@ -229,9 +283,9 @@ impl AttentionInt8 {
             Some(lse) => launch.ptr_mut(lse.view),
             None => launch.null(),
         };
-        launch.optional(q_cu_seqlens);
-        launch.optional(k_cu_seqlens);
-        launch.optional(k_lens);
+        launch.optional(cu_queries);
+        launch.optional(cu_keys);
+        launch.optional(key_lengths);
         launch.optional(sinks);
         launch.optional(slopes);
         let bias_strides = bias.as_ref().map_or([0; 3], |bias| [bias.batch, bias.head, bias.query]);

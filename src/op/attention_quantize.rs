@@ -46,21 +46,21 @@ pub enum Mean<'a> {
 
 /// What one run works on.
 pub struct AttentionQuantizeArgs<'a, T> {
-    /// Queries.
+    /// `[batch, queries, heads, head_dim]`, or packed `[tokens, heads, head_dim]`.
     pub q: Heads<'a, T>,
-    /// Keys.
+    /// `[batch, keys, kv_heads, head_dim]`, or packed.
     pub k: Heads<'a, T>,
-    /// Values, where the plan quantizes them.
+    /// The same with value_dim, where the plan quantizes values.
     pub v: Option<Heads<'a, T>>,
-    /// The mean of K.
+    /// The mean of K, as the problem says.
     pub mean: Mean<'a>,
     /// Where packed queries begin and end: `[batch + 1]`, on the device.
-    pub q_cu_seqlens: Option<View<'a, u32>>,
+    pub cu_queries: Option<View<'a, u32>>,
     /// Where packed keys begin and end: `[batch + 1]`, on the device. What is not monotone or leads past the tokens
     /// that there are is taken as less, and told by the status.
-    pub k_cu_seqlens: Option<View<'a, u32>>,
+    pub cu_keys: Option<View<'a, u32>>,
     /// Keys of each sequence, `[batch]` on the device, where they are fewer than there is room for.
-    pub k_lens: Option<View<'a, u32>>,
+    pub key_lengths: Option<View<'a, u32>>,
     /// At least [`OperandLayout::bytes`](plan::OperandLayout::bytes), aligned to [`OPERAND_ALIGN`]: the codes, scales and shifts,
     /// where the [layout](AttentionQuantizePlan::layout) says. What belongs to tokens that are not there is not written.
     pub operands: ViewMut<'a, u8>,
@@ -74,19 +74,8 @@ impl AttentionQuantize {
     /// # Errors
     /// As [`plan::plan`]; a module cannot be loaded.
     pub fn new(device: &Device, input: Input, values: bool) -> Result<AttentionQuantize> {
-        let least = AttentionQuantizeProblem {
-            input,
-            batch: 0,
-            queries: 0,
-            keys: 0,
-            packed: None,
-            heads: 1,
-            kv_heads: 1,
-            head_dim: 8,
-            value_dim: 8,
-            mean: KeyMean::Computed,
-            values,
-        };
+        let least =
+            AttentionQuantizeProblem { batch: 0, values, ..AttentionQuantizeProblem::new([0, 0], [1, 1], 8, input) };
         plan::plan(&least, device.facts())?;
         for entry in plan::entries(input, values) {
             device.load(entry)?;
@@ -167,8 +156,7 @@ impl AttentionQuantize {
         args: AttentionQuantizeArgs<'_, T>,
         mut each: impl FnMut(Step<'_>) -> Result<()>,
     ) -> Result<()> {
-        let AttentionQuantizeArgs { q, k, v, mut mean, q_cu_seqlens, k_cu_seqlens, k_lens, operands, mut status } =
-            args;
+        let AttentionQuantizeArgs { q, k, v, mut mean, cu_queries, cu_keys, key_lengths, operands, mut status } = args;
         let (p, layout) = (plan.problem(), plan.layout());
         let whole = Parts::new(operands, layout)?;
         let Parts {
@@ -209,8 +197,8 @@ impl AttentionQuantize {
             } else {
                 launch.null()
             };
-            launch.optional(k_cu_seqlens);
-            launch.optional(k_lens);
+            launch.optional(cu_keys);
+            launch.optional(key_lengths);
             match &mut status {
                 Some(status) => launch.ptr_mut(status.word_mut()),
                 None => launch.null(),
@@ -235,9 +223,9 @@ impl AttentionQuantize {
             } else {
                 launch.ptr_mut(shift.reborrow())
             };
-            launch.optional(q_cu_seqlens);
-            launch.optional(k_cu_seqlens);
-            launch.optional(k_lens);
+            launch.optional(cu_queries);
+            launch.optional(cu_keys);
+            launch.optional(key_lengths);
             match &mut status {
                 Some(status) => launch.ptr_mut(status.word_mut()),
                 None => launch.null(),
@@ -252,8 +240,8 @@ impl AttentionQuantize {
         if let (Some(planned), Some(v)) = (plan.values(), v) {
             let mut launch = Launch::new(planned.geometry);
             launch.ptr(v.view).ptr(v_scales.as_view()).ptr_mut(v_codes.reborrow());
-            launch.optional(k_cu_seqlens);
-            launch.optional(k_lens);
+            launch.optional(cu_keys);
+            launch.optional(key_lengths);
             strides(&mut launch, &v);
             launch.u32(batch).u32(kv_heads).u32(keys).u32(k_total).u32(value_dim).u32(k_pitch);
             each(Step::Launch(launch.finish()?))?;
@@ -275,7 +263,7 @@ impl AttentionQuantize {
         if p.input != T::INPUT {
             return Err(Error::Shape(format!("the plan is for {}, but q holds {}", p.input, T::INPUT)));
         }
-        let AttentionQuantizeArgs { q, k, v, mean, q_cu_seqlens, k_cu_seqlens, k_lens, operands, status } = args;
+        let AttentionQuantizeArgs { q, k, v, mean, cu_queries, cu_keys, key_lengths, operands, status } = args;
         let mut all = Operands::new(&self.device);
         let [q_total, k_total] = p.packed.map_or([None; 2], |totals| totals.map(Some));
         all.read("q", q.view, q.rows([p.batch, p.queries, p.heads], q_total, p.head_dim), 1)?;
@@ -288,7 +276,7 @@ impl AttentionQuantize {
             (true, None) => return Err(Error::Shape("the plan quantizes v, but none was given".into())),
             (false, Some(_)) => return Err(Error::Shape("the plan does not quantize v, but one was given".into())),
         }
-        for (what, cu) in [("q_cu_seqlens", q_cu_seqlens), ("k_cu_seqlens", k_cu_seqlens)] {
+        for (what, cu) in [("cu_queries", cu_queries), ("cu_keys", cu_keys)] {
             match (p.packed, cu) {
                 (Some(_), Some(cu)) => all.array(what, cu, "batch + 1", p.batch + 1)?,
                 (None, None) => {}
@@ -300,7 +288,7 @@ impl AttentionQuantize {
                 }
             }
         }
-        all.optional("k_lens", k_lens, "batch", p.batch)?;
+        all.optional("key_lengths", key_lengths, "batch", p.batch)?;
         let (size, sizes) = (p.batch * p.kv_heads * p.head_dim, "batch * kv_heads * head_dim");
         match (p.mean, mean) {
             (KeyMean::Computed, Mean::Computed(mean)) => {

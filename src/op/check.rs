@@ -41,7 +41,7 @@ pub(super) fn positive(what: &str, value: f32) -> Result<()> {
     if value.is_normal() && value > 0.0 {
         return Ok(());
     }
-    Err(Error::Value(format!("{what} is {value}, but must be above 0 and finite")))
+    Err(Error::Value(format!("{what} is {value}, but must be above 0, finite and not subnormal")))
 }
 
 /// An array has the length that the problem asks for.

@@ -8,10 +8,10 @@
 //! | [`TransposeBytes`] | 8-bit codes with K down their rows to codes with K along them |
 //! | [`ColumnSums`] | the sums that correct a product for zero points |
 //! | [`Gemm`] | dense products of int8, f16, bf16 and 8-bit floats, with scales, zero points, α, β, bias and batches; of 8 bits by groups of K too |
-//! | [`Merge`] | partial results of attention, of split sequences, shared prefixes or rings, joined to the whole |
-//! | [`AttentionInt8`] | attention with scores of signed bytes, P·V in 16 bits or e4m3, its quantizers included |
+//! | [`Attention`] | attention of many queries in f16 and bf16: grouped heads, packed and paged sequences, causal, window and bit masks, kept first keys, ALiBi, soft-cap, bias, sinks, log-sum-exps |
+//! | [`AttentionInt8`] | the same but for pages, with scores of signed bytes, P·V in 16 bits or e4m3, its quantizers included |
 //! | [`AttentionQuantize`] | Q, K and V in 16 bits to the 8-bit operands of attention: K less its mean, V turned |
-//! | [`Attention`] | attention of many queries in f16 and bf16: grouped heads, packed and paged sequences, causal, window and bit masks, ALiBi, soft-cap, bias, sinks |
+//! | [`Merge`] | partial results of attention, of split sequences, shared prefixes or rings, joined to the whole |
 //! | [`GemmS8`] | the int8 product itself, exact in s32 or scaled to f32, f16 or bf16 |
 //!
 //! Every door has the same three handles. `plan` is pure and free of allocation; `launches` checks the

@@ -20,7 +20,8 @@ use crate::{Error, Result};
 /// raised. With a given scale it is raised too; a NaN then gets the code of 0 (as an 8-bit float 0x7F), an infinity that of
 /// the largest number, and a scale that is not above 0 makes codes 0.
 ///
-/// ```
+#[cfg_attr(feature = "emulator", doc = "```")]
+#[cfg_attr(not(feature = "emulator"), doc = "```ignore")]
 /// use halfbyte::device::Device;
 /// use halfbyte::emulator::Arch;
 /// use halfbyte::op::{Quantize, QuantizeArgs, Scaling};

@@ -42,9 +42,13 @@ impl Rows {
     /// A dimension of one, for rows that have fewer than three.
     pub const ONE: Dim = ("row", 1, 0);
 
+    fn is_empty(&self) -> bool {
+        self.run == 0 || self.dims.iter().any(|&(_, count, _)| count == 0)
+    }
+
     /// Elements from the first to the last.
     fn len<T>(&self, what: &str) -> Result<usize> {
-        if self.dims.iter().any(|&(_, count, _)| count == 0) {
+        if self.is_empty() {
             return Ok(0);
         }
         let farther = |len: usize, &(_, count, stride): &Dim| len.checked_add((count - 1).checked_mul(stride)?);
@@ -56,7 +60,7 @@ impl Rows {
     /// No two rows meet: every stride is at least what the dimensions of smaller strides cover.
     fn apart(&self, what: &str) -> Result<()> {
         let mut dims = self.dims;
-        if dims.iter().any(|&(_, count, _)| count == 0) {
+        if self.is_empty() {
             return Ok(());
         }
         dims.sort_unstable_by_key(|&(_, _, stride)| stride);

@@ -108,7 +108,7 @@ pub fn entries(input: Input, values: bool) -> impl Iterator<Item = Entry> {
 ///
 /// # Errors
 /// As [`attention_quantize::plan`]; [`Error::Unsupported`] for more channels of V than the codes of Q and K have bytes, an f32
-/// output, and a device that has not the shared memory.
+/// output, and a device without enough shared memory; [`Error::Shape`] for a mask that contradicts itself.
 pub fn plan(problem: &AttentionInt8Problem, facts: &DeviceFacts) -> Result<AttentionInt8Plan> {
     let p = &problem.operands;
     let quantize = attention_quantize::plan(p, facts)?;

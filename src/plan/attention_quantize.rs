@@ -3,9 +3,9 @@
 //!
 //! | launch | when | gives |
 //! |---|---|---|
-//! | `key_mean` | the mean is not given, or values are wanted | the mean of K and the scales of V, or parts of them |
+//! | `key_mean` | the mean is computed, or values are wanted | the mean of K and the scales of V, or parts of them |
 //! | `key_mean_finish` | the keys were walked in several slices | both, from the parts in their order |
-//! | `quantize_heads` | always | codes, scales and shifts of Q and K |
+//! | `quantize_heads` | there are tokens | codes, scales and shifts of Q and K |
 //! | `quantize_values` | values are wanted | codes of V |
 //!
 //! Means of K and scales of V come from one launch: both want every key of every head once.
@@ -41,9 +41,10 @@ const MEAN_BYTES: u32 = 8192;
 /// What is taken from every key, which changes all scores of a query alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyMean {
-    /// The mean over the keys of the sequence, which is kept.
+    /// The mean over the keys of the sequence, which is written for later use.
     Computed,
-    /// One that is given, such as that of a prompt for the tokens that follow.
+    /// One that is given, such as that of a prompt for the tokens that follow. Any finite one gives right results; one near the true
+    /// mean loses least.
     Given,
     /// Nothing.
     Zero,
@@ -68,7 +69,7 @@ pub struct AttentionQuantizeProblem {
     pub kv_heads: usize,
     /// Channels of Q and K: a multiple of 8 up to [`MAX_DIM`].
     pub head_dim: usize,
-    /// Channels of V: a multiple of 8 up to [`MAX_DIM`].
+    /// Channels of V: a multiple of 8 up to [`MAX_DIM`]; for attention in 8 bits at most [`width`](Self::width).
     pub value_dim: usize,
     /// What is taken from K.
     pub mean: KeyMean,
@@ -77,6 +78,29 @@ pub struct AttentionQuantizeProblem {
 }
 
 impl AttentionQuantizeProblem {
+    /// One sequence of so many queries and keys, with heads of one size: `[queries, keys]`, `[heads, kv_heads]`; the mean is computed
+    /// and values stay in 16 bits.
+    pub const fn new(
+        [queries, keys]: [usize; 2],
+        [heads, kv_heads]: [usize; 2],
+        head_dim: usize,
+        input: Input,
+    ) -> AttentionQuantizeProblem {
+        AttentionQuantizeProblem {
+            input,
+            batch: 1,
+            queries,
+            keys,
+            packed: None,
+            heads,
+            kv_heads,
+            head_dim,
+            value_dim: head_dim,
+            mean: KeyMean::Computed,
+            values: false,
+        }
+    }
+
     /// Bytes of a row of codes of Q and K: the channels, and zeros up to the next of [`WIDTHS`].
     pub fn width(&self) -> usize {
         WIDTHS.into_iter().find(|&width| width >= self.head_dim).unwrap_or(MAX_DIM)
@@ -113,7 +137,9 @@ impl AttentionQuantizeProblem {
             }
         }
         if kv_heads == 0 || heads == 0 || !heads.is_multiple_of(kv_heads) {
-            let what = format!("{heads} heads of queries do not share {kv_heads} heads of keys evenly");
+            let what = format!(
+                "{heads} heads of queries cannot share {kv_heads} heads of keys: served are multiples of the latter"
+            );
             return Err(Error::Shape(what));
         }
         let totals = packed.unwrap_or([0; 2]);

@@ -139,9 +139,9 @@ fn check<T: InputElement, O: InputElement>(device: &Device, case: &Case, values:
         let [o_batch, token, head] = rows(case.heads, dv, 0);
         let tokens = if case.packed { totals[0] } else { most(0) };
         let args = AttentionInt8Args {
-            q_cu_seqlens: case.packed.then(|| q_cu.view()),
-            k_cu_seqlens: case.packed.then(|| k_cu.view()),
-            k_lens: case.lens.then(|| lens_on.view()),
+            cu_queries: case.packed.then(|| q_cu.view()),
+            cu_keys: case.packed.then(|| k_cu.view()),
+            key_lengths: case.lens.then(|| lens_on.view()),
             lse: Some(LogSumExp { view: lse.view_mut(), batch: case.heads * tokens, head: tokens }),
             softcap: case.softcap,
             sinks: case.sinks.then(|| sinks_on.view()),
@@ -159,19 +159,18 @@ fn check<T: InputElement, O: InputElement>(device: &Device, case: &Case, values:
                 query: words,
             }),
             status: Some(&mut status),
+            scale,
             ..AttentionInt8Args::new(
-                [
-                    read(q_on.view(), rows(case.heads, dim, 0)),
-                    read(k_on.view(), rows(case.kv_heads, dim, 1)),
-                    read(v_on.view(), rows(case.kv_heads, dv, 1)),
-                ],
+                &problem,
+                read(q_on.view(), rows(case.heads, dim, 0)),
+                read(k_on.view(), rows(case.kv_heads, dim, 1)),
+                read(v_on.view(), rows(case.kv_heads, dv, 1)),
                 HeadsMut { view: out.view_mut(), batch: o_batch, token, head },
                 match case.mean {
                     KeyMean::Computed => Mean::Computed(kept.view_mut()),
                     KeyMean::Given => Mean::Given(kept.view()),
                     KeyMean::Zero => Mean::Zero,
                 },
-                scale,
                 scratch.view_mut(),
             )
         };

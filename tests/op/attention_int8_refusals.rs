@@ -43,9 +43,10 @@ fn what_is_refused_and_why() {
             Heads::bshd(raw_view::<f16>(here, at, 2 * tokens * heads * dim), tokens, heads, dim)
         };
         let out = HeadsMut::bshd(raw::<f16>(here, OUT, 2 * 3 * 4 * 32), 3, 4, 32);
-        let qkv = [rows(Q, 4, 64, 3), rows(K, 2, 64, 5), rows(V, 2, 32, 5)];
+        let (q, k, v) = (rows(Q, 4, 64, 3), rows(K, 2, 64, 5), rows(V, 2, 32, 5));
         let lse = LogSumExp::new(raw(here, LSE, 2 * 4 * 3), 3, 4);
-        Args { lse: Some(lse), ..Args::new(qkv, out, Mean::Zero, 0.125, raw(here, SCRATCH, plan.scratch_bytes())) }
+        let scratch = raw(here, SCRATCH, plan.scratch_bytes());
+        Args { lse: Some(lse), ..Args::new(&PROBLEM, q, k, v, out, Mean::Zero, scratch) }
     };
     let run = |change: &dyn Fn(&mut Args)| {
         let mut args = args();
@@ -89,7 +90,7 @@ fn what_is_refused_and_why() {
         ("short scratch", run(&|a| a.scratch = raw(here, SCRATCH, 128)), &["the scratch", "128"]),
         ("misaligned scratch", run(&|a| a.scratch = raw(here, SCRATCH + 64, 1 << 16)), &["0x100040"]),
         ("scratch over v", run(&|a| a.scratch = raw(here, V - 1024, 1 << 15)), &["the scratch", "v"]),
-        ("out over lengths", run(&|a| a.k_lens = Some(raw_view(here, OUT, 2))), &["the output", "k_lens"]),
+        ("out over lengths", run(&|a| a.key_lengths = Some(raw_view(here, OUT, 2))), &["the output", "key_lengths"]),
         (
             "values of an operation without",
             op.plan(&AttentionInt8Problem::new(AttentionQuantizeProblem { values: true, ..PROBLEM.operands }))

@@ -123,9 +123,9 @@ fn check<T: InputElement>(device: &Device, case: &Case, values: bool) -> Attenti
             KeyMean::Given => Mean::Given(mean.view()),
             KeyMean::Zero => Mean::Zero,
         },
-        q_cu_seqlens: case.packed.then(|| q_cu.view()),
-        k_cu_seqlens: case.packed.then(|| k_cu.view()),
-        k_lens: case.lens.then(|| lens_buffer.view()),
+        cu_queries: case.packed.then(|| q_cu.view()),
+        cu_keys: case.packed.then(|| k_cu.view()),
+        key_lengths: case.lens.then(|| lens_buffer.view()),
         operands: operands.view_mut(),
         status: Some(&mut status),
     };

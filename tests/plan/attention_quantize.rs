@@ -142,7 +142,11 @@ fn bad_problems() {
         (AttentionQuantizeProblem { head_dim: 0, ..PROBLEM }, SM89, "head_dim = 0; multiples of 8 from 8 to 256"),
         (AttentionQuantizeProblem { head_dim: 68, ..PROBLEM }, SM89, "head_dim = 68; multiples of 8"),
         (AttentionQuantizeProblem { value_dim: 264, ..PROBLEM }, SM89, "value_dim = 264; multiples of 8 from 8 to 256"),
-        (AttentionQuantizeProblem { kv_heads: 5, ..PROBLEM }, SM89, "32 heads of queries do not share 5 heads of keys"),
+        (
+            AttentionQuantizeProblem { kv_heads: 5, ..PROBLEM },
+            SM89,
+            "32 heads of queries cannot share 5 heads of keys: served are multiples",
+        ),
         (AttentionQuantizeProblem { kv_heads: 0, ..PROBLEM }, SM89, "share 0 heads"),
         (AttentionQuantizeProblem { heads: 0, ..PROBLEM }, SM89, "0 heads of queries"),
         (

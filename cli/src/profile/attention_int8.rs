@@ -4,7 +4,7 @@ use half::{bf16, f16};
 use halfbyte::device::Stream;
 use halfbyte::op::{AttentionInt8, AttentionInt8Args, Heads, HeadsMut, InputElement, Mean};
 use halfbyte::plan::attention_int8::AttentionInt8Problem;
-use halfbyte::plan::attention_quantize::{AttentionQuantizeProblem, KeyMean, PlannedLaunch};
+use halfbyte::plan::attention_quantize::{AttentionQuantizeProblem, PlannedLaunch};
 use halfbyte::{Error, Result};
 
 use super::attention::{DIMS, pairs};
@@ -27,19 +27,8 @@ impl Problem {
 
     fn attended_int8<T: InputElement, O: InputElement>(&self, stream: &Stream) -> Result<Vec<Profiled>> {
         let [batch, queries, keys, heads, kv_heads, dim] = DIMS.map(|dim| self.size(dim));
-        let operands = AttentionQuantizeProblem {
-            input: T::INPUT,
-            batch,
-            queries,
-            keys,
-            packed: None,
-            heads,
-            kv_heads,
-            head_dim: dim,
-            value_dim: dim,
-            mean: KeyMean::Computed,
-            values: self.e4m3_values,
-        };
+        let one = AttentionQuantizeProblem::new([queries, keys], [heads, kv_heads], dim, T::INPUT);
+        let operands = AttentionQuantizeProblem { batch, values: self.e4m3_values, ..one };
         let problem = AttentionInt8Problem { operands, output: O::INPUT, mask: self.mask };
         let op = AttentionInt8::new(stream.device(), T::INPUT, self.e4m3_values)?;
         let plan = op.plan(&problem)?;
@@ -50,14 +39,12 @@ impl Problem {
         let mut mean = stream.alloc::<f32>(batch * kv_heads * dim)?;
         let mut scratch = stream.alloc::<u8>(plan.scratch_bytes())?;
         let args = AttentionInt8Args::new(
-            [
-                Heads::bshd(&q, queries, heads, dim),
-                Heads::bshd(&k, keys, kv_heads, dim),
-                Heads::bshd(&v, keys, kv_heads, dim),
-            ],
+            &problem,
+            Heads::bshd(&q, queries, heads, dim),
+            Heads::bshd(&k, keys, kv_heads, dim),
+            Heads::bshd(&v, keys, kv_heads, dim),
             HeadsMut::bshd(&mut out, queries, heads, dim),
             Mean::Computed(mean.view_mut()),
-            1.0 / (dim as f32).sqrt(),
             scratch.view_mut(),
         );
         op.run(&plan, stream, args)?;

@@ -12,8 +12,9 @@ pub trait AttentionElement: Element {}
 impl AttentionElement for f16 {}
 impl AttentionElement for bf16 {}
 
-/// A tensor of heads to read: row `(sequence, token, head)` starts at element `sequence * batch + token * token + head * head`
-/// and its elements lie side by side. Rows start at multiples of 16 bytes.
+/// A tensor of heads to read: row `(s, t, h)` of sequence, token and head starts at element `s · batch + t · token + h · head`, and
+/// its elements lie side by side. [`Attention`](super::Attention) wants rows that start at multiples of 16 bytes; attention in 8
+/// bits takes any, and copies faster at those.
 pub struct Heads<'a, T> {
     /// From the first element on.
     pub view: View<'a, T>,
@@ -95,8 +96,9 @@ impl<'a, T: Element> HeadsMut<'a, T> {
     }
 }
 
-/// Where the natural log-sum-exp of every row's scores goes: that of (sequence, head, query) is element
-/// `sequence * batch + head * head + query`; of packed queries, `head * head + token`. −∞ where a query sees nothing.
+/// Where the natural log-sum-exp of every row's scores goes: that of query `i` of sequence `s` and head `h` is element
+/// `s · batch + h · head + i`; of packed queries `h · head + t`, `t` counted over all. A sink counts. −∞ where a query sees nothing
+/// and has no sink; not written for queries that a sequence does not have.
 pub struct LogSumExp<'a> {
     /// From the first element on.
     pub view: ViewMut<'a, f32>,
@@ -107,14 +109,14 @@ pub struct LogSumExp<'a> {
 }
 
 impl<'a> LogSumExp<'a> {
-    /// `[batch, heads, queries]` without gaps; also `[heads, tokens]` of packed queries.
+    /// `[batch, heads, queries]` without gaps; also `[heads, tokens]` of packed queries, where `queries` are those of all sequences.
     pub fn new(view: impl Into<ViewMut<'a, f32>>, queries: usize, heads: usize) -> LogSumExp<'a> {
         LogSumExp { view: view.into(), batch: queries.saturating_mul(heads), head: queries }
     }
 }
 
-/// What is added to the scores: that of (sequence, head, query, key) is element `sequence * batch + head * head + query * query +
-/// key`; a stride of 0 lets one serve all.
+/// What is added to the scores: for query `i` and key `j` of sequence `s` and head `h` element `s · batch + h · head + i · query + j`,
+/// where `i` and `j` count within the sequence, packed or not; a stride of 0 lets one serve all.
 pub struct ScoreBias<'a, T> {
     /// In f32, or in the type of the queries.
     pub values: BiasValues<'a, T>,
@@ -137,8 +139,8 @@ pub enum BiasValues<'a, T> {
 /// Bits that say which of the last `columns` keys of a sequence a query sees; keys before them are not concerned. With as many
 /// columns as keys this is any mask; with as many as queries, the tree of guessed tokens behind a prefix.
 ///
-/// Key `sk − columns + c` is bit `c % 32` of word `c / 32` of the row; query `q` of sequence `s` has row `s * batch + q * query`.
-/// Other masks hold as well.
+/// Key `sk − columns + c` is bit `c % 32` of word `c / 32` of the row; query `i` of sequence `s` has the row from word
+/// `s · batch + i · query` on. A key must pass the [`Mask`](crate::plan::attention::Mask) of the problem too.
 #[derive(Clone, Copy)]
 pub struct TreeMask<'a> {
     /// From the first word on.
@@ -151,13 +153,14 @@ pub struct TreeMask<'a> {
     pub query: usize,
 }
 
-/// Which page holds which keys: key `j` of sequence `s` lies at place `j % page_size` of page `table[s * row + j / page_size]`.
+/// Which page holds which keys: key `j` of sequence `s` lies at place `j % page_size` of page `table[s · row + j / page_size]`. The
+/// table is `[batch, at least ⌈keys / page_size⌉]`; entries past a sequence's last page are not looked at.
 #[derive(Clone, Copy)]
 pub struct PageTable<'a> {
     /// From the first entry on. An entry that is needed and is not below `pages` is told by
     /// [`bad_page`](crate::device::StatusFlags::bad_page); its keys count as zeros.
     pub table: View<'a, u32>,
-    /// Entries from a sequence to the next.
+    /// Entries from a sequence to the next: at least `⌈keys / page_size⌉`.
     pub row: usize,
     /// Pages that keys and values have.
     pub pages: usize,
@@ -181,11 +184,12 @@ pub struct AttentionArgs<'a, T, O> {
     pub scale: f32,
     /// `s` becomes `cap · tanh(s / cap)`; above 0.
     pub softcap: Option<f32>,
-    /// ALiBi: a slope for each query head; a score loses `slope · |p − j|`.
+    /// ALiBi, `[heads]`: a score loses `slope · |p − j|` ([`alibi_slopes`]).
     pub slopes: Option<View<'a, f32>>,
-    /// What is added to the scores then.
+    /// What is added to the scores then, in f32 or in the type of the queries.
     pub bias: Option<ScoreBias<'a, T>>,
-    /// For each query head a score that has no value: `e^sink` is added to the denominator, and counts in the log-sum-exp.
+    /// `[heads]`, learned (gpt-oss): a score that has no value; `e^sink` is added to the denominator, and counts in the log-sum-exp.
+    /// First keys that a window keeps are [`Mask::keep_first`](crate::plan::attention::Mask::keep_first).
     pub sinks: Option<View<'a, f32>>,
     /// Bits of keys at the end that are seen.
     pub tree: Option<TreeMask<'a>>,
@@ -196,7 +200,7 @@ pub struct AttentionArgs<'a, T, O> {
     pub cu_keys: Option<View<'a, u32>>,
     /// `[batch]`: how many queries each sequence has, at most those of the problem (or of `cu_queries`).
     pub query_lengths: Option<View<'a, u32>>,
-    /// `[batch]`: how many keys each sequence has, likewise.
+    /// `[batch]`: how many keys each sequence has, likewise; without it, all of the problem.
     pub key_lengths: Option<View<'a, u32>>,
     /// With pages: where they are.
     pub pages: Option<PageTable<'a>>,

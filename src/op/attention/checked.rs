@@ -172,7 +172,7 @@ pub(in crate::op) fn add_tree(
     if tree.columns > MAX_TOKENS {
         return Err(Error::Shape(format!("a mask of {} columns: {MAX_TOKENS} are the most", tree.columns)));
     }
-    let rows = Rows::new([("sequence", batch, tree.batch), ("query", queries, tree.query), Rows::ONE], row);
+    let rows = Rows::new([("sequence", batch, tree.batch), ("row", queries, tree.query), Rows::ONE], row);
     operands.read("the mask", tree.words, rows, 4)
 }
 

@@ -23,11 +23,24 @@ pub(super) use checked::{add_bias, add_tree};
 /// soft-cap, ALiBi, a bias; then masks: where keys stand ([`Mask`](plan::Mask)), bits ([`TreeMask`]), and the ends of sequences. A
 /// query that sees no key gives 0, and a log-sum-exp of −∞ unless it has a sink.
 ///
-/// The same plan gives the same bits, and so do plans that differ only in which blocks run when; plans of other tiles the same
-/// within the bound. A NaN or an infinity in a key that is masked, but not past the end of its sequence, may reach queries that
+/// The same plan gives the same bits, and so do plans that differ only in which blocks run when; plans of other tiles agree
+/// within [`reference::attention::tolerance`](crate::reference::attention::tolerance). A NaN or an infinity in a key or value that is masked, but not past the end of its sequence, may reach queries that
 /// do not see it.
 ///
-/// ```
+/// | a model has | say |
+/// |---|---|
+/// | grouped heads, causal (Llama) | [`Mask::CAUSAL`](plan::Mask::CAUSAL), `AttentionProblem::new([queries, keys], [heads, kv_heads], …)`; `keys` counts earlier tokens and new ones |
+/// | a window of W tokens, the query's own among them | `Mask { left: Some(W - 1), ..Mask::CAUSAL }` |
+/// | first tokens that stay visible (StreamingLLM) | [`Mask::keep_first`](plan::Mask::keep_first) |
+/// | learned sinks (gpt-oss) | [`AttentionArgs::sinks`] |
+/// | ALiBi (BLOOM) | [`AttentionArgs::slopes`]: [`alibi_slopes`]`(heads)`, on the device |
+/// | a soft-cap and a scale of its own (Gemma 2) | [`AttentionArgs::softcap`], [`AttentionArgs::scale`] |
+/// | sequences one after the other | [`packed_queries`](AttentionProblem::packed_queries) and `packed_keys`: the second example |
+/// | keys in pages | [`page_size`](AttentionProblem::page_size): the second example |
+/// | keys in parts | [`wide_output`](AttentionProblem::wide_output), [`AttentionArgs::lse`], then [`Merge`](super::Merge) |
+///
+#[cfg_attr(feature = "emulator", doc = "```")]
+#[cfg_attr(not(feature = "emulator"), doc = "```ignore")]
 /// use half::f16;
 /// use halfbyte::device::Device;
 /// use halfbyte::emulator::Arch;
@@ -56,6 +69,61 @@ pub(super) use checked::{add_bias, add_tree};
 /// );
 /// attention.run(&plan, &stream, args)?;
 /// assert!(stream.download(&out)?.iter().all(|&x| x == f16::from_f32(3.0)));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Two sequences, their queries one after the other, their keys in pages of 16 tokens; lengths and pages lie on the device:
+///
+#[cfg_attr(feature = "emulator", doc = "```")]
+#[cfg_attr(not(feature = "emulator"), doc = "```ignore")]
+/// use half::f16;
+/// use halfbyte::device::{Device, Status};
+/// use halfbyte::emulator::Arch;
+/// use halfbyte::format::DType;
+/// use halfbyte::op::{Attention, AttentionArgs, Heads, HeadsMut, PageTable};
+/// use halfbyte::plan::attention::{AttentionProblem, Mask, Packing};
+///
+/// # fn main() -> halfbyte::Result<()> {
+/// let device = Device::emulator(Arch::Sm80);
+/// let stream = device.stream()?;
+/// // 3 queries at the end of 20 keys, and 1 at the end of 40; 4 query heads share 1 of keys.
+/// let (cu_queries, key_lengths) = ([0u32, 3, 4], [20u32, 40]);
+/// let queries = Packing::new(&cu_queries, 4)?; // checked: the longest, and the tokens of all
+/// let problem = AttentionProblem {
+///     batch: queries.batch,
+///     packed_queries: Some(queries.total),
+///     page_size: Some(16),
+///     mask: Mask::CAUSAL,
+///     ..AttentionProblem::new([queries.longest, 40], [4, 1], 64, DType::F16)
+/// };
+/// let attention = Attention::new(&device, DType::F16)?;
+/// let plan = attention.plan(&problem)?;
+///
+/// // Five pages; a row of the table has room for three, of which the first sequence needs two.
+/// let table = stream.upload(&[4u32, 0, u32::MAX, 2, 1, 3])?;
+/// let (cu_queries, key_lengths) = (stream.upload(&cu_queries)?, stream.upload(&key_lengths)?);
+/// let q = stream.upload(&vec![f16::from_f32(0.25); 4 * 4 * 64])?;
+/// let k = stream.upload(&vec![f16::from_f32(0.5); 5 * 16 * 64])?;
+/// let v = stream.upload(&vec![f16::from_f32(3.0); 5 * 16 * 64])?;
+/// let mut out = stream.zeros::<f16>(4 * 4 * 64)?;
+/// let mut status = Status::new(&stream)?;
+/// let args = AttentionArgs {
+///     cu_queries: Some(cu_queries.view()),
+///     key_lengths: Some(key_lengths.view()),
+///     pages: Some(PageTable { table: table.view(), row: 3, pages: 5 }),
+///     status: Some(&mut status),
+///     ..AttentionArgs::new(
+///         &problem,
+///         Heads::bshd(&q, queries.total, 4, 64),
+///         Heads::bshd(&k, 16, 1, 64), // [pages, tokens of a page, heads, elements]
+///         Heads::bshd(&v, 16, 1, 64),
+///         HeadsMut::bshd(&mut out, queries.total, 4, 64),
+///     )
+/// };
+/// attention.run(&plan, &stream, args)?;
+/// assert!(stream.download(&out)?.iter().all(|&x| x == f16::from_f32(3.0)));
+/// assert!(status.read_and_clear(&stream)?.is_clear());
 /// # Ok(())
 /// # }
 /// ```

@@ -154,7 +154,7 @@ fn constant(row: &Row, name: &str) -> usize {
 ///
 /// # Errors
 /// [`Error::Unsupported`] for a type, a head size or a device that no kernel serves; [`Error::Shape`] for heads that do not
-/// divide, a mask that contradicts itself, or sizes beyond what kernels index.
+/// divide, a mask that contradicts itself, pages of no keys or beside packed keys, or sizes beyond what kernels index.
 pub fn candidates(
     problem: &AttentionProblem,
     facts: &DeviceFacts,
@@ -179,8 +179,8 @@ pub fn candidates(
 
 /// The plan with the least wasted rows and enough blocks. Pure and free of allocation.
 ///
-/// Heads are packed where tiles of one head's queries would stay emptier than nine tenths of packed ones; tiles of 128 rows
-/// are taken where they fill every multiprocessor and waste no more rows than tiles of 64.
+/// Tiles of 128 rows are taken only where they give every multiprocessor two blocks. Of what is left that with the fewest rows
+/// which hold no query, where up to a tenth more than needed counts as none; then that of the higher tile; then heads one by one.
 ///
 /// # Errors
 /// As [`candidates`]; a grid beyond what a launch holds.
