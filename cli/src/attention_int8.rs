@@ -1,15 +1,19 @@
-//! Attention with scores of signed bytes, quantizers and all, held against the definition on the unquantized numbers: what 8 bits may
-//! lose of each element.
+//! Attention with scores of signed bytes: its quantizers bit for bit against their rules, what it makes of their codes against the
+//! definition in f64, and how far both together are from attention itself.
+
+use std::ops::Range;
 
 use half::f16;
 use halfbyte::device::Status;
+use halfbyte::format::F8E4M3;
 use halfbyte::op::{AttentionInt8, AttentionInt8Args, Heads, HeadsMut, LogSumExp, Mean, alibi_slopes};
 use halfbyte::plan::attention::Mask;
 use halfbyte::plan::attention_int8::AttentionInt8Problem;
 use halfbyte::plan::attention_quantize::AttentionQuantizeProblem;
 use halfbyte::plan::quantize_rows::Input;
-use halfbyte::reference::attention::{self as reference, HeadProblem, exact};
-use halfbyte::reference::{Comparison, relative_rms, sample::Sample};
+use halfbyte::reference::attention::{self as reference, HeadProblem, exact, lse_slack};
+use halfbyte::reference::attention_quantize as quantized;
+use halfbyte::reference::{Comparison, Quantized, relative_rms, sample::Sample};
 use halfbyte::{Error, Result};
 
 use crate::attention::rows;
@@ -104,36 +108,101 @@ impl Case {
             return Err(Error::Value("the status word tells of a non-finite input, but every input is finite".into()));
         }
 
-        let mut got: Vec<f32> = Vec::new();
-        let [mut want, mut lses, mut allowed] = [const { Vec::new() }; 3];
-        // Scores move by a few hundredths, and with them probabilities; e4m3 rounds these by a sixteenth at most.
-        let part = if self.values { 0.16 } else { 0.1 };
+        let (mean, scratch) = (stream.download(&mean)?, stream.download(&scratch)?);
+        let layout = plan.quantize().layout();
+        let bytes = |range: &Range<usize>| &scratch[range.clone()];
+        let codes = |range: &Range<usize>| bytes(range).iter().map(|&code| i32::from(code as i8)).collect::<Vec<i32>>();
+        let floats = |range: &Range<usize>| -> Vec<f32> {
+            bytes(range).chunks_exact(4).map(|of| f32::from_le_bytes([of[0], of[1], of[2], of[3]])).collect()
+        };
+        let (q_codes, k_codes) = (codes(&layout.q_codes), codes(&layout.k_codes));
+        let [q_scales, k_scales] = [&layout.q_scales, &layout.k_scales].map(floats);
+        let width = problem.operands.width();
+        let [q_pitch, k_pitch] = problem.operands.pitches();
+
+        let (mut exactly, mut held) = (Comparison::default(), Comparison::default());
+        let (mut got, mut unquantized) = (Vec::new(), Vec::new());
+        let [mut want, mut lses, mut allowed, mut slack] = [const { Vec::new() }; 4];
         for (h, &slope) in slopes.iter().enumerate() {
             let kv = h / (heads / kv_heads);
             let (q, k) = (rows(&q, 0..queries, [heads, h, dim]), rows(&k, 0..keys, [kv_heads, kv, dim]));
             let v = rows(&v, 0..keys, [kv_heads, kv, dim]);
-            let sizes: Vec<f32> = v.iter().map(|x| x.abs()).collect();
+            let mean = &mean[kv * dim..(kv + 1) * dim];
+            held = held.and(Comparison::within(mean, &quantized::mean(&k, dim)?, dim, |_| 1e-4)?);
+
+            // What the quantizers left is bit for bit what the rules make, and what attention is held to.
+            let (of_q, of_k) = (quantized::heads(&q, dim, None)?, quantized::heads(&k, dim, Some(mean))?);
+            let sides = [
+                (&of_q, &q_codes, &q_scales[h * q_pitch..][..queries], [heads, h], queries),
+                (&of_k, &k_codes, &k_scales[kv * k_pitch..][..keys], [kv_heads, kv], keys),
+            ];
+            for (of, codes, scales, [all, one], tokens) in sides {
+                let row = |t: usize| codes[(t * all + one) * width..][..dim].iter().copied();
+                let found: Vec<i32> = (0..tokens).flat_map(row).collect();
+                let made: Vec<i64> = of.codes.iter().map(|&code| i64::from(code as i8)).collect();
+                exactly = exactly.and(Comparison::same_integers(&found, &made, dim)?);
+                exactly = exactly.and(Comparison::same_bits(scales, &of.scales, 1)?);
+            }
+            let numbers = |of: &Quantized| -> Vec<f32> {
+                of.codes.iter().enumerate().map(|(i, &code)| f32::from(code as i8) * of.scales[i / dim]).collect()
+            };
+            let (q_made, k_made) = (numbers(&of_q), numbers(&of_k));
+            let v_made = if self.values {
+                let of = quantized::values(&v, dim)?;
+                let kept = &bytes(&layout.v_codes)[kv * dim * k_pitch..(kv + 1) * dim * k_pitch];
+                let [found, made] =
+                    [kept, &of.codes[..]].map(|of| of.iter().map(|&c| i64::from(c)).collect::<Vec<_>>());
+                let found: Vec<i32> = found.into_iter().map(|code| code as i32).collect();
+                exactly = exactly.and(Comparison::same_integers(&found, &made, k_pitch)?);
+                let scales = &floats(&layout.v_scales)[kv * dim..(kv + 1) * dim];
+                exactly = exactly.and(Comparison::same_bits(scales, &of.scales, 1)?);
+                let place =
+                    |j: usize| j / 16 * 16 + quantized::KEY_ORDER.iter().position(|&k| k == j % 16).unwrap_or(0);
+                let number = |j: usize, c: usize| F8E4M3::from_bits(of.codes[c * k_pitch + place(j)]).to_f32();
+                (0..keys * dim).map(|i| number(i / dim, i % dim) * of.scales[i % dim]).collect()
+            } else {
+                v.clone()
+            };
+            // What the mean moves is the same for all keys of a query.
+            let shifts = quantized::shift(&q, dim, mean)?;
+            let moved: Vec<f32> =
+                shifts.iter().flat_map(|&(shift, _)| vec![(f64::from(scale) * shift) as f32; keys]).collect();
+
             let mask = reference::Mask {
                 left: self.mask.left,
                 right: self.mask.right(),
                 keep_first: self.mask.keep_first,
                 tree: None,
             };
-            let of = |v: &[f32]| {
-                let problem = HeadProblem::new(&q, &k, v, (queries, keys, dim, dim), scale);
-                exact(&HeadProblem { slope: self.alibi.then_some(slope), mask, ..problem })
-            };
-            let answer = of(&v)?;
-            allowed.extend(of(&sizes)?.out.iter().map(|size| part * size + 1e-3));
+            let shape = (queries, keys, dim, dim);
+            let sloped = |problem| HeadProblem { slope: self.alibi.then_some(slope), mask, ..problem };
+            unquantized.extend(exact(&sloped(HeadProblem::new(&q, &k, &v, shape, scale)))?.out);
+            let sizes: Vec<f32> = v_made.iter().map(|x| x.abs()).collect();
+            let of =
+                |v| sloped(HeadProblem { bias: Some(&moved), ..HeadProblem::new(&q_made, &k_made, v, shape, scale) });
+            let (answer, magnitudes) = (exact(&of(&v_made))?, exact(&of(&sizes))?.out);
+            let scores = lse_slack(&of(&v_made), &answer)?;
+            let sums: Vec<f64> =
+                (0..dim).map(|c| sizes.iter().skip(c).step_by(dim).map(|&x| f64::from(x)).sum()).collect();
+            // Half a step of P, or of its least numbers; the scores; half a step of the output.
+            let (step, least) =
+                if self.values { (2f64.powi(-4), 2f64.powi(-18)) } else { (2f64.powi(-11), 2f64.powi(-25)) };
+            for (at, (&wanted, &magnitude)) in answer.out.iter().zip(&magnitudes).enumerate() {
+                let of_scores = 2.0 * scores[at / dim];
+                allowed.push(
+                    (step + of_scores) * magnitude + least * sums[at % dim] + 2f64.powi(-11) * wanted.abs() + 1e-7,
+                );
+            }
+            slack.extend(scores.iter().zip(&shifts).map(|(slack, (_, of_shift))| slack + f64::from(scale) * of_shift));
             want.extend(answer.out);
             lses.extend(answer.lse);
             got.extend(rows(&out, 0..queries, [heads, h, dim]));
         }
-        let held = Comparison::within(&got, &want, dim, |at| allowed[at])?;
-        let held = held.and(Comparison::within(&lse, &lses, queries, |_| 0.06)?);
+        let held = held.and(Comparison::within(&got, &want, dim, |at| allowed[at])?);
+        let held = held.and(Comparison::within(&lse, &lses, queries, |at| slack[at])?);
         let wide: Vec<f64> = got.iter().map(|&x| x.into()).collect();
         let kernel = plan.prefill().map_or("", |launch| launch.geometry.entry.row().symbol).to_string();
-        let quantization_error = Some(relative_rms(&wide, &want)?);
-        Ok(Ran { kernel, took, exact: Comparison::default(), bounded: vec![("f64", held)], quantization_error })
+        let quantization_error = Some(relative_rms(&wide, &unquantized)?);
+        Ok(Ran { kernel, took, exact: exactly, bounded: vec![("f64", held)], quantization_error })
     }
 }

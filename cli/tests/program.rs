@@ -42,7 +42,9 @@ fn verify_attends_in_8_bits() {
         for case in cases {
             assert!(case["worst"].as_f64().is_some_and(|worst| worst <= 1.0), "{case:?}");
             assert!(case["quantization_error"].as_f64().is_some_and(|lost| (0.001..0.1).contains(&lost)), "{case:?}");
+            assert_eq!(case["references"], "exact+f64", "{case:?}");
         }
+        assert!(cases.iter().any(|case| case["worst"].as_f64().is_some_and(|worst| worst > 0.1)), "bounds are wishes");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Attention in 8 bits, on the device.
 
-use super::attention::{add_bias, add_tree};
+use super::attention::{cut_bias, cut_tree};
 use super::attention_quantize::{AttentionQuantize, AttentionQuantizeArgs, Mean, Parts};
 use super::strided::Rows;
 use super::{BiasValues, Heads, HeadsMut, InputElement, LogSumExp, ScoreBias, Step, TreeMask, check};
@@ -178,6 +178,15 @@ impl AttentionInt8 {
         plan::plan(problem, self.device().facts())
     }
 
+    /// Scratch bytes that cover every problem of no size above those of `max`, with the same mean, packed if it is.
+    ///
+    /// # Errors
+    /// As [`plan::scratch_bound`]; another input than this operation's, or other values.
+    pub fn scratch_bound(&self, max: &AttentionInt8Problem) -> Result<usize> {
+        self.quantize.serves_exactly(&max.operands)?;
+        plan::scratch_bound(max, self.device().facts())
+    }
+
     /// Does the planned work on a stream. Allocates nothing and does not wait.
     ///
     /// # Errors
@@ -208,24 +217,24 @@ impl AttentionInt8 {
         let AttentionInt8Args {
             q,
             k,
-            v,
+            mut v,
             mean,
             cu_queries,
             cu_keys,
             key_lengths,
-            out,
-            lse,
+            mut out,
+            mut lse,
             scale,
             softcap,
             sinks,
             slopes,
-            bias,
-            tree,
+            mut bias,
+            mut tree,
             mut scratch,
             status,
         } = args;
         let (problem, p) = (plan.problem(), &plan.problem().operands);
-        let quantized = AttentionQuantizeArgs {
+        let mut quantized = AttentionQuantizeArgs {
             q,
             k,
             v: p.values.then_some(v),
@@ -237,28 +246,30 @@ impl AttentionInt8 {
             status,
         };
         // The quantizers know neither the output nor values in 16 bits.
-        let mut operands = self.quantize.operands(plan.quantize(), &quantized, "the scratch")?;
+        let mut operands = self.quantize.operands(plan.quantize(), &mut quantized, "the scratch")?;
         let counts = [p.batch, p.queries, p.heads];
         let [q_packed, k_packed] = p.packed.map_or([None; 2], |totals| totals.map(Some));
         if !p.values {
-            operands.read("v", v.view, v.rows([p.batch, p.keys, p.kv_heads], k_packed, p.value_dim), 1)?;
+            v.view = operands.read("v", v.view, v.rows([p.batch, p.keys, p.kv_heads], k_packed, p.value_dim), 1)?;
         }
         operands.optional("the sinks", &sinks, "heads", p.heads)?;
         operands.optional("the slopes", &slopes, "heads", p.heads)?;
-        if let Some(bias) = &bias {
+        if let Some(bias) = &mut bias {
             if let BiasValues::Own(_) = bias.values {
                 let what = format!("a bias in {}: attention in 8 bits takes one in f32", T::INPUT);
                 return Err(Error::Unsupported(what));
             }
-            add_bias(&mut operands, bias, [p.batch, p.heads, p.queries, p.keys])?;
+            cut_bias(&mut operands, bias, [p.batch, p.heads, p.queries, p.keys])?;
         }
-        if let Some(tree) = &tree {
-            add_tree(&mut operands, tree, [p.batch, p.queries])?;
+        if let Some(tree) = &mut tree {
+            cut_tree(&mut operands, tree, [p.batch, p.queries])?;
         }
-        operands.write("the output", &out.view, out.rows(counts, q_packed, p.value_dim), 1)?;
-        if let Some(lse) = &lse {
-            let rows = Rows::of_tokens(counts, q_packed, [lse.batch, lse.head]);
-            operands.write("the log-sum-exps", &lse.view, rows, 4)?;
+        let rows = out.rows(counts, q_packed, p.value_dim);
+        out.view = operands.write("the output", out.view, rows, 1)?;
+        if let Some(mut of) = lse.take() {
+            let rows = Rows::of_tokens(counts, q_packed, [of.batch, of.head]);
+            of.view = operands.write("the log-sum-exps", of.view, rows, 4)?;
+            lse = Some(of);
         }
         operands.apart()?;
         self.quantize.steps(plan.quantize(), quantized, &mut each)?;

@@ -1,6 +1,6 @@
 //! Q, K and V in 16 bits to the 8-bit operands of attention, on the device.
 
-use super::strided::{Operands, Rows};
+use super::strided::Operands;
 use super::{Heads, InputElement, Step, check};
 use crate::device::{Device, Launch, LaunchBuilder, Status, Stream, View, ViewMut};
 use crate::plan::attention_quantize::{
@@ -97,6 +97,15 @@ impl AttentionQuantize {
         plan::plan(problem, self.device.facts())
     }
 
+    /// Bytes of operands that cover every problem of no size above those of `max`, with the same mean and values, packed if it is.
+    ///
+    /// # Errors
+    /// As [`plan::operands_bound`]; another input than this operation's, or values where it was made without.
+    pub fn operands_bound(&self, max: &AttentionQuantizeProblem) -> Result<usize> {
+        self.serves(max)?;
+        plan::operands_bound(max, self.device.facts())
+    }
+
     fn serves(&self, problem: &AttentionQuantizeProblem) -> Result<()> {
         if problem.input != self.input || (problem.values && !self.values) {
             let of = |values| if values { "with values" } else { "without values" };
@@ -142,10 +151,10 @@ impl AttentionQuantize {
     pub fn launches<T: InputElement>(
         &self,
         plan: &AttentionQuantizePlan,
-        args: AttentionQuantizeArgs<'_, T>,
+        mut args: AttentionQuantizeArgs<'_, T>,
         each: impl FnMut(Step<'_>) -> Result<()>,
     ) -> Result<()> {
-        self.operands(plan, &args, "the buffer of operands")?.apart()?;
+        self.operands(plan, &mut args, "the buffer of operands")?.apart()?;
         self.steps(plan, args, each)
     }
 
@@ -249,12 +258,12 @@ impl AttentionQuantize {
         Ok(())
     }
 
-    /// What a run reads and writes, each as the plan wants it; `buffer` is what the operands are called. Whether it may share
+    /// What a run reads and writes, each as the plan wants it, q, k and v cut to that; `buffer` is what the operands are called. Whether it may share
     /// memory is not asked yet.
     pub(super) fn operands<T: InputElement>(
         &self,
         plan: &AttentionQuantizePlan,
-        args: &AttentionQuantizeArgs<'_, T>,
+        args: &mut AttentionQuantizeArgs<'_, T>,
         buffer: &'static str,
     ) -> Result<Operands<'_>> {
         check::plan_facts(plan.facts(), &self.device)?;
@@ -266,11 +275,11 @@ impl AttentionQuantize {
         let AttentionQuantizeArgs { q, k, v, mean, cu_queries, cu_keys, key_lengths, operands, status } = args;
         let mut all = Operands::new(&self.device);
         let [q_total, k_total] = p.packed.map_or([None; 2], |totals| totals.map(Some));
-        all.read("q", q.view, q.rows([p.batch, p.queries, p.heads], q_total, p.head_dim), 1)?;
-        all.read("k", k.view, k.rows([p.batch, p.keys, p.kv_heads], k_total, p.head_dim), 1)?;
+        q.view = all.read("q", q.view, q.rows([p.batch, p.queries, p.heads], q_total, p.head_dim), 1)?;
+        k.view = all.read("k", k.view, k.rows([p.batch, p.keys, p.kv_heads], k_total, p.head_dim), 1)?;
         match (p.values, v) {
             (true, Some(v)) => {
-                all.read("v", v.view, v.rows([p.batch, p.keys, p.kv_heads], k_total, p.value_dim), 1)?;
+                v.view = all.read("v", v.view, v.rows([p.batch, p.keys, p.kv_heads], k_total, p.value_dim), 1)?;
             }
             (false, None) => {}
             (true, None) => return Err(Error::Shape("the plan quantizes v, but none was given".into())),
@@ -292,8 +301,7 @@ impl AttentionQuantize {
         let (size, sizes) = (p.batch * p.kv_heads * p.head_dim, "batch * kv_heads * head_dim");
         match (p.mean, mean) {
             (KeyMean::Computed, Mean::Computed(mean)) => {
-                check::length("the mean", mean.len(), sizes, size)?;
-                all.write("the mean", mean, Rows::new([Rows::ONE; 3], size), 4)?;
+                all.written("the mean", mean, sizes, size)?;
             }
             (KeyMean::Given, Mean::Given(mean)) => all.array("the mean", mean, sizes, size)?,
             (KeyMean::Zero, Mean::Zero) => {}

@@ -195,20 +195,21 @@ impl Merge {
                 return Err(Error::Shape(format!("the plan is for {what} of {want}, but {have} was given")));
             }
         }
-        let MergeArgs { parts, lse, out, lse_out } = args;
+        let MergeArgs { mut parts, mut lse, mut out, mut lse_out } = args;
         let mut operands = Operands::new(&self.device);
         let part = |stride| ("part", count, stride);
         let of_tokens = |stride| ("token", tokens, stride);
         let of_heads = |stride| ("head", heads, stride);
         let rows = Rows::new([part(parts.part), of_tokens(parts.token), of_heads(parts.head)], dv);
-        operands.read("the parts", parts.view, rows, size_of::<T>())?;
+        parts.view = operands.read("the parts", parts.view, rows, size_of::<T>())?;
         let rows = Rows::new([part(lse.part), of_heads(lse.head), Rows::ONE], tokens);
-        operands.read("the lse of the parts", lse.view, rows, 4)?;
+        lse.view = operands.read("the lse of the parts", lse.view, rows, 4)?;
         let rows = Rows::new([of_tokens(out.token), of_heads(out.head), Rows::ONE], dv);
-        operands.write("the result", &out.view, rows, size_of::<O>())?;
-        if let Some(lse) = &lse_out {
-            let rows = Rows::new([of_heads(lse.head), Rows::ONE, Rows::ONE], tokens);
-            operands.write("the lse of the result", &lse.view, rows, 4)?;
+        out.view = operands.write("the result", out.view, rows, size_of::<O>())?;
+        if let Some(mut of) = lse_out.take() {
+            let rows = Rows::new([of_heads(of.head), Rows::ONE, Rows::ONE], tokens);
+            of.view = operands.write("the lse of the result", of.view, rows, 4)?;
+            lse_out = Some(of);
         }
         operands.apart()?;
         let Some(&geometry) = plan.geometry() else { return Ok(()) };

@@ -150,30 +150,58 @@ impl<'d> Operands<'d> {
         view.as_ref().map_or(Ok(()), |view| self.array(what, view, dim, need))
     }
 
-    /// Rows to read, each from a multiple of `align` bytes on.
-    pub fn read<T: Element>(&mut self, what: &'static str, view: View<'_, T>, rows: Rows, align: usize) -> Result<()> {
-        self.read.add(what, self.span(what, view, &rows, align)?);
-        Ok(())
-    }
-
-    /// Rows to write, likewise, no two of which meet.
-    pub fn write<T: Element>(
+    /// An array of `need` elements to write.
+    pub fn written<T: Element>(
         &mut self,
         what: &'static str,
         view: &ViewMut<'_, T>,
+        dim: &str,
+        need: usize,
+    ) -> Result<()> {
+        check::length(what, view.len(), dim, need)?;
+        check::device(self.device, what, view)?;
+        self.written.add(what, view.span());
+        Ok(())
+    }
+
+    /// Rows to read, each from a multiple of `align` bytes on. Returns the part of the view that they cover.
+    pub fn read<'a, T: Element>(
+        &mut self,
+        what: &'static str,
+        view: View<'a, T>,
         rows: Rows,
         align: usize,
-    ) -> Result<()> {
-        let span = self.span(what, view.as_view(), &rows, align)?;
+    ) -> Result<View<'a, T>> {
+        let need = self.need(what, &view, &rows, align)?;
+        let view = view.slice(..need)?;
+        self.read.add(what, view.span());
+        Ok(view)
+    }
+
+    /// Rows to write, likewise, no two of which meet.
+    pub fn write<'a, T: Element>(
+        &mut self,
+        what: &'static str,
+        view: ViewMut<'a, T>,
+        rows: Rows,
+        align: usize,
+    ) -> Result<ViewMut<'a, T>> {
+        let need = self.need(what, &view.as_view(), &rows, align)?;
         rows.apart(what)?;
-        self.written.add(what, span);
-        Ok(())
+        let view = view.slice(..need)?;
+        self.written.add(what, view.span());
+        Ok(view)
     }
 
     /// Bytes to write and read again: at least `need`, from a multiple of `align` on.
     pub fn buffer(&mut self, what: &'static str, view: &ViewMut<'_, u8>, need: usize, align: usize) -> Result<()> {
-        self.write(what, view, Rows::new([Rows::ONE; 3], need), 1)?;
-        check::aligned(what, &view.span(), align as u64)
+        check::device(self.device, what, view)?;
+        if view.len() < need {
+            return Err(Error::TooShort { what, have: view.len(), need, unit: "bytes" });
+        }
+        check::aligned(what, &view.span(), align as u64)?;
+        self.written.add(what, view.span());
+        Ok(())
     }
 
     /// The status word, which every block may write.
@@ -193,16 +221,17 @@ impl<'d> Operands<'d> {
         Ok(())
     }
 
-    /// The part of `view` that rows cover.
-    fn span<T: Element>(&self, what: &'static str, view: View<'_, T>, rows: &Rows, align: usize) -> Result<Span> {
-        check::device(self.device, what, &view)?;
+    /// How many elements of `view` rows cover; it has them, and starts where they may.
+    fn need<T: Element>(&self, what: &'static str, view: &View<'_, T>, rows: &Rows, align: usize) -> Result<usize> {
+        check::device(self.device, what, view)?;
         rows.aligned::<T>(what, align)?;
         let need = rows.len::<T>(what)?;
         if view.len() < need {
             return Err(Error::TooShort { what, have: view.len(), need, unit: "elements" });
         }
-        let span = view.slice(..need)?.span();
-        check::aligned(what, &span, align as u64)?;
-        Ok(span)
+        if need > 0 {
+            check::aligned(what, &view.span(), align as u64)?;
+        }
+        Ok(need)
     }
 }

@@ -104,6 +104,14 @@ pub fn entries(input: Input, values: bool) -> impl Iterator<Item = Entry> {
     WIDTHS.into_iter().map(move |width| kernels(width)[pick(input, values)])
 }
 
+/// Scratch bytes that cover [`plan`] of every problem whose operands [`attention_quantize::operands_bound`] covers.
+///
+/// # Errors
+/// As there.
+pub fn scratch_bound(max: &AttentionInt8Problem, facts: &DeviceFacts) -> Result<usize> {
+    attention_quantize::operands_bound(&max.operands, facts)
+}
+
 /// The plan of a problem. Pure.
 ///
 /// # Errors

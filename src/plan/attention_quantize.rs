@@ -120,6 +120,11 @@ impl AttentionQuantizeProblem {
         }
     }
 
+    /// Tensors that are walked for a mean or for scales: K, V.
+    fn walked(&self) -> usize {
+        usize::from(self.mean == KeyMean::Computed) + usize::from(self.values)
+    }
+
     /// How many times each row of scales is there beside the heads.
     const fn rows_of_heads(&self) -> usize {
         if self.packed.is_some() { 1 } else { self.batch }
@@ -203,7 +208,8 @@ pub struct OperandLayout {
 }
 
 impl OperandLayout {
-    fn new(problem: &AttentionQuantizeProblem, slices: usize) -> Result<OperandLayout> {
+    /// `partial_rows`: how many rows of channels slices of keys leave, those of all heads together.
+    fn new(problem: &AttentionQuantizeProblem, partial_rows: usize) -> Result<OperandLayout> {
         let p = problem;
         let ([q_rows, k_rows], [q_pitch, k_pitch]) = (p.rows(), p.pitches());
         let shared = p.rows_of_heads();
@@ -211,7 +217,6 @@ impl OperandLayout {
         let smooth = usize::from(p.mean != KeyMean::Zero);
         let values = usize::from(p.values);
         let channels = if p.mean == KeyMean::Computed { p.head_dim } else { 0 } + values * p.value_dim;
-        let parts = if slices > 1 { slices } else { 0 };
         let mut end = 0usize;
         let mut next = |factors: [usize; 4]| {
             let bytes = factors.iter().try_fold(1usize, |all, &f| all.checked_mul(f));
@@ -230,7 +235,7 @@ impl OperandLayout {
             shift: next([shared * smooth, p.heads, q_pitch, 4])?,
             v_codes: next([shared * values, p.kv_heads, p.value_dim, k_pitch])?,
             v_scales: next([items * values, p.value_dim, 4, 1])?,
-            partials: next([parts, items, channels, 4])?,
+            partials: next([partial_rows, channels, 4, 1])?,
         })
     }
 
@@ -354,12 +359,29 @@ pub fn entries(input: Input, values: bool) -> impl Iterator<Item = Entry> {
     kernels(input).into_iter().take(if values { 4 } else { 3 })
 }
 
-/// The plan of a problem. Pure.
+/// Bytes of operands that cover [`plan`] of every problem of no size above those of `max`, with the same input, mean and values,
+/// packed if `max` is, on this device.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for f32, channels that are not served, a device below compute capability 8.0, or 8.9 with values;
-/// [`Error::Shape`] for heads that do not divide and sizes that no kernel indexes.
-pub fn plan(problem: &AttentionQuantizeProblem, facts: &DeviceFacts) -> Result<AttentionQuantizePlan> {
+/// As [`plan`] of `max`.
+pub fn operands_bound(max: &AttentionQuantizeProblem, facts: &DeviceFacts) -> Result<usize> {
+    served(max, facts)?;
+    // Few heads may be cut into many slices: of all blocks at once, each leaves a row, but none of fewer keys than a slice has.
+    let rows = match max.walked() {
+        0 => 0,
+        tensors => (resident(max, facts) / tensors).min(max.batch * max.kv_heads * max.keys.div_ceil(LEAST_SLICE)),
+    };
+    Ok(OperandLayout::new(max, rows)?.bytes())
+}
+
+/// Blocks of `key_mean` that the device runs at once.
+fn resident(problem: &AttentionQuantizeProblem, facts: &DeviceFacts) -> usize {
+    let row = kernels(problem.input)[0].row();
+    facts.resident_blocks(row, MEAN_BYTES) as usize * facts.sm_count.max(1) as usize
+}
+
+/// The problem is one that kernels are made for, and the device has what they need.
+fn served(problem: &AttentionQuantizeProblem, facts: &DeviceFacts) -> Result<()> {
     model(facts)?;
     problem.check()?;
     if problem.values && facts.capability < 89 {
@@ -369,16 +391,25 @@ pub fn plan(problem: &AttentionQuantizeProblem, facts: &DeviceFacts) -> Result<A
             facts.capability % 10
         )));
     }
+    Ok(())
+}
+
+/// The plan of a problem. Pure.
+///
+/// # Errors
+/// [`Error::Unsupported`] for f32, channels that are not served, a device below compute capability 8.0, or 8.9 with values;
+/// [`Error::Shape`] for heads that do not divide and sizes that no kernel indexes.
+pub fn plan(problem: &AttentionQuantizeProblem, facts: &DeviceFacts) -> Result<AttentionQuantizePlan> {
+    served(problem, facts)?;
     let AttentionQuantizeProblem { batch, queries, keys, heads, kv_heads, head_dim, value_dim, mean, values, .. } =
         *problem;
     let entries = kernels(problem.input);
     let computed = mean == KeyMean::Computed;
-    let (items, tensors) = (batch * kv_heads, usize::from(computed) + usize::from(values));
-    let resident = facts.resident_blocks(entries[0].row(), MEAN_BYTES) as usize * facts.sm_count.max(1) as usize;
-    let most = (resident / (items * tensors).max(1)).min(keys.div_ceil(LEAST_SLICE)).max(1);
+    let (items, tensors) = (batch * kv_heads, problem.walked());
+    let most = (resident(problem, facts) / (items * tensors).max(1)).min(keys.div_ceil(LEAST_SLICE)).max(1);
     let slice = keys.div_ceil(most).max(1);
     let slices = keys.div_ceil(slice).max(1);
-    let layout = OperandLayout::new(problem, if tensors > 0 { slices } else { 1 })?;
+    let layout = OperandLayout::new(problem, if tensors > 0 && slices > 1 { slices * items } else { 0 })?;
 
     let launch = |entry: Entry, blocks: usize, bytes_read: usize, bytes_written: usize| {
         let grid = [blocks.min(GRID_X_MAX as usize) as u32, 1, 1];

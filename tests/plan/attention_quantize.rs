@@ -2,7 +2,7 @@
 
 use halfbyte::plan::DeviceFacts;
 use halfbyte::plan::attention_quantize::{
-    AttentionQuantizePlan, AttentionQuantizeProblem, KeyMean, OPERAND_ALIGN, entries, plan,
+    AttentionQuantizePlan, AttentionQuantizeProblem, KeyMean, OPERAND_ALIGN, entries, operands_bound, plan,
 };
 use halfbyte::plan::quantize_rows::Input;
 use proptest::prelude::*;
@@ -176,7 +176,57 @@ fn bad_problems() {
     }
 }
 
+/// One sequence more, and the keys of none are cut any more: the smaller problem needs more.
+#[test]
+fn a_smaller_problem_may_need_more() {
+    let of = |batch| AttentionQuantizeProblem {
+        batch,
+        queries: 1,
+        keys: 256,
+        heads: 1,
+        kv_heads: 1,
+        head_dim: 64,
+        value_dim: 64,
+        values: false,
+        ..PROBLEM
+    };
+    let bytes = |batch| plan(&of(batch), &SM80).unwrap().layout().bytes();
+    let turn = (1..2000).find(|&batch| bytes(batch) < bytes(batch - 1)).expect("somewhere slices end");
+    assert!(operands_bound(&of(turn), &SM80).unwrap() >= bytes(turn - 1));
+}
+
 proptest! {
+    #[test]
+    fn operands_bound_covers_every_smaller_problem(
+        max in (1usize..300, 0usize..3000, 0usize..100_000, 1usize..9, 1usize..9),
+        dims in (1usize..33, 1usize..33),
+        cut in prop::array::uniform6(0f64..=1.0),
+        mean in prop::sample::select(vec![KeyMean::Computed, KeyMean::Given, KeyMean::Zero]),
+        (packed, values) in any::<(bool, bool)>(),
+        facts in prop::sample::select(ALL.to_vec()),
+    ) {
+        let of = |batch: usize, queries: usize, keys: usize, kv_heads: usize, dims: [usize; 2]| AttentionQuantizeProblem {
+            input: Input::F16,
+            batch,
+            queries,
+            keys,
+            packed: packed.then_some([queries * batch / 2, keys * batch / 2]),
+            heads: kv_heads * max.3,
+            kv_heads,
+            head_dim: 8 * dims[0],
+            value_dim: 8 * dims[1],
+            mean,
+            values: values && facts.capability >= 89,
+        };
+        let part = |v: usize, f: f64| (v as f64 * f) as usize;
+        let bound = operands_bound(&of(max.0, max.1, max.2, max.4, [dims.0, dims.1]), &facts).unwrap();
+        let dims = [part(dims.0, cut[4]).max(1), part(dims.1, cut[5]).max(1)];
+        let kv_heads = part(max.4, cut[3]).max(1);
+        let smaller = of(part(max.0, cut[0]), part(max.1, cut[1]), part(max.2, cut[2]), kv_heads, dims);
+        let plan = plan(&smaller, &facts).unwrap();
+        prop_assert!(plan.layout().bytes() <= bound, "{plan} exceeds {bound}");
+    }
+
     #[test]
     fn every_plan_keeps_its_word(
         batch in 0usize..40,

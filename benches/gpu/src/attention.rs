@@ -1,4 +1,4 @@
-//! Attention of many queries, ours and PyTorch's by turns.
+//! Attention of many queries, ours in 16 bits and in 8 (quantizers and all), and PyTorch's, by turns.
 //!
 //! The peer is a child process, `sdpa.py`: it holds operands of its own of the same shape and, asked for a back end, times one pass
 //! over them with events and answers with microseconds. Ours and each of its back ends take turns in every round.
@@ -9,10 +9,13 @@ use std::io::{BufRead, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use half::bf16;
-use halfbyte::device::Stream;
+use halfbyte::device::{Buffer, Stream};
 use halfbyte::format::DType;
-use halfbyte::op::{Attention, AttentionArgs, Heads, HeadsMut};
+use halfbyte::op::{Attention, AttentionArgs, AttentionInt8, AttentionInt8Args, Heads, HeadsMut, Mean};
 use halfbyte::plan::attention::{AttentionProblem, Mask};
+use halfbyte::plan::attention_int8::AttentionInt8Problem;
+use halfbyte::plan::attention_quantize::AttentionQuantizeProblem;
+use halfbyte::plan::quantize_rows::Input;
 use halfbyte::reference::sample::Sample;
 
 use crate::product::{DRAWN, WARM_UP, median, sets_of};
@@ -20,14 +23,18 @@ use crate::product::{DRAWN, WARM_UP, median, sets_of};
 /// What is timed: sequences, tokens of each (queries and keys), heads, heads of keys, head_dim, value_dim, causal.
 pub type Shape = (usize, usize, usize, usize, usize, usize, bool);
 
-/// The shapes that FlashAttention's and cuDNN's figures are of: 16k tokens with a hidden size of 2048, and grouped heads.
+/// The shapes that FlashAttention's and cuDNN's figures are of: 16k tokens with a hidden size of 2048, and grouped heads; and one
+/// long context.
 pub fn shapes() -> Vec<Shape> {
     let mut all = Vec::new();
     for causal in [false, true] {
         for (heads, size) in [(32, 64), (16, 128), (8, 256)] {
-            all.extend([1024, 4096, 16_384].map(|tokens| (16_384 / tokens, tokens, heads, heads, size, size, causal)));
+            all.extend(
+                [1024, 2048, 4096, 16_384].map(|tokens| (16_384 / tokens, tokens, heads, heads, size, size, causal)),
+            );
         }
         all.push((1, 8192, 64, 8, 128, 128, causal));
+        all.push((1, 32_768, 16, 16, 128, 128, causal));
     }
     all.push((1, 8192, 32, 32, 192, 128, true));
     all
@@ -79,6 +86,10 @@ impl Drop for Peer {
     }
 }
 
+/// Q, K, V and the output.
+type Set = (Buffer<bf16>, Buffer<bf16>, Buffer<bf16>, Buffer<bf16>);
+type Run<'r> = Box<dyn FnMut(&Stream, &mut Set) -> halfbyte::Result<()> + 'r>;
+
 /// Times one shape in bf16; returns its row of the results.
 pub fn measure(
     stream: &Stream,
@@ -95,6 +106,44 @@ pub fn measure(
     };
     let attention = Attention::new(stream.device(), DType::Bf16)?;
     let plan = attention.plan(&problem)?;
+    let mut ours: Vec<(&str, Run<'_>)> = vec![(
+        "halfbyte",
+        Box::new(|stream: &Stream, (q, k, v, out): &mut Set| {
+            let args = AttentionArgs::new(
+                &problem,
+                Heads::bshd(&*q, tokens, heads, size),
+                Heads::bshd(&*k, tokens, kv_heads, size),
+                Heads::bshd(&*v, tokens, kv_heads, value_size),
+                HeadsMut::bshd(out, tokens, heads, value_size),
+            );
+            attention.run(&plan, stream, args)
+        }),
+    )];
+    for (name, values) in [("halfbyte_int8", false), ("halfbyte_int8_e4m3", true)] {
+        if values && stream.device().facts().capability < 89 {
+            continue;
+        }
+        let operands = AttentionQuantizeProblem::new([tokens, tokens], [heads, kv_heads], size, Input::Bf16);
+        let operands = AttentionQuantizeProblem { batch, value_dim: value_size, values, ..operands };
+        let problem = AttentionInt8Problem { mask: problem.mask, ..AttentionInt8Problem::new(operands) };
+        let attention = AttentionInt8::new(stream.device(), Input::Bf16, values)?;
+        let plan = attention.plan(&problem)?;
+        let mut mean = stream.alloc::<f32>(batch * kv_heads * size)?;
+        let mut scratch = stream.alloc::<u8>(plan.scratch_bytes())?;
+        let run = move |stream: &Stream, (q, k, v, out): &mut Set| {
+            let args = AttentionInt8Args::new(
+                &problem,
+                Heads::bshd(&*q, tokens, heads, size),
+                Heads::bshd(&*k, tokens, kv_heads, size),
+                Heads::bshd(&*v, tokens, kv_heads, value_size),
+                HeadsMut::bshd(out, tokens, heads, value_size),
+                Mean::Computed(mean.view_mut()),
+                scratch.view_mut(),
+            );
+            attention.run(&plan, stream, args)
+        };
+        ours.push((name, Box::new(run)));
+    }
     let mut sample = Sample::new("benchmark");
     let drawn: Vec<bf16> = (0..DRAWN).map(|_| bf16::from_f32(sample.gaussian())).collect();
     let tensor = |len: usize| drawn.iter().copied().cycle().take(len).collect::<Vec<bf16>>();
@@ -112,29 +161,21 @@ pub fn measure(
         peer.ask(&format!("shape {batch} {tokens} {heads} {kv_heads} {size} {value_size} {causal} {count}"))?;
     }
     let backends = peer.as_ref().map_or(Vec::new(), |peer| peer.backends.clone());
-    let mut times = vec![Vec::new(); 1 + backends.len()];
+    let own = ours.len();
+    let mut times = vec![Vec::new(); own + backends.len()];
     for round in 0..WARM_UP.min(samples) + samples {
-        let ours = stream.time(|stream| {
-            sets.iter_mut().try_for_each(|(q, k, v, out)| {
-                let args = AttentionArgs::new(
-                    &problem,
-                    Heads::bshd(&*q, tokens, heads, size),
-                    Heads::bshd(&*k, tokens, kv_heads, size),
-                    Heads::bshd(&*v, tokens, kv_heads, value_size),
-                    HeadsMut::bshd(out, tokens, heads, value_size),
-                );
-                attention.run(&plan, stream, args)
-            })
-        })?;
         let counts = round >= WARM_UP.min(samples);
-        if counts {
-            times[0].push(ours.as_secs_f64() * 1e6 / count as f64);
+        for (at, (_, run)) in ours.iter_mut().enumerate() {
+            let took = stream.time(|stream| sets.iter_mut().try_for_each(|set| run(stream, set)))?;
+            if counts {
+                times[at].push(took.as_secs_f64() * 1e6 / count as f64);
+            }
         }
         for (at, backend) in backends.iter().enumerate() {
             let Some(peer) = peer else { break };
             // A back end that does not serve the shape says so, not a number.
             let answer = peer.ask(backend)?.parse::<f64>();
-            times[at + 1].extend(answer.ok().filter(|_| counts));
+            times[own + at].extend(answer.ok().filter(|_| counts));
         }
     }
     let work =
@@ -144,7 +185,7 @@ pub fn measure(
         "{{\"what\": \"attention\", \"type\": \"bf16\", \"batch\": {batch}, \"tokens\": {tokens}, \"heads\": {heads}, \"kv_heads\": {kv_heads}, \
          \"head_dim\": {size}, \"value_dim\": {value_size}, \"causal\": {causal}, \"sets\": {count}, \"kernel\": \"{kernel}\""
     );
-    let names = [&["halfbyte".to_owned()][..], &backends].concat();
+    let names: Vec<String> = ours.iter().map(|(name, _)| (*name).to_owned()).chain(backends).collect();
     for (name, times) in names.iter().zip(times).filter(|(_, times)| !times.is_empty()) {
         let time = median(times);
         write!(row, ", \"{name}_us\": {time:.2}, \"{name}_tflops\": {:.1}", work / time / 1e6)?;

@@ -20,6 +20,13 @@ pub fn bytes(p: &Problem) -> u128 {
     read.saturating_mul(p.input.size()).saturating_add(of(queries, heads).saturating_mul(p.out.size()))
 }
 
+/// Bytes of the codes of Q, K and V and of their scales, at most.
+pub fn codes(p: &Problem) -> u128 {
+    let [batch, queries, keys, heads, groups, dim] = DIMS.map(|dim| p.size(dim) as u128);
+    let rows = (queries * heads).saturating_add(2 * keys * groups);
+    batch.saturating_mul(rows).saturating_mul(dim.max(64) + 64)
+}
+
 /// What the command line says of the mask.
 ///
 /// # Errors

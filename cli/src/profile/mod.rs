@@ -144,7 +144,7 @@ impl Kernel {
 fn macs(counters: &Counters) -> [u64; 2] {
     let mut of = [0; 2];
     for counted in &counters.instructions {
-        let narrow = ["s8", "u8", "e4m3", "e5m2"].iter().any(|ty| counted.instruction.contains(&format!(".{ty}.{ty}")));
+        let narrow = [".s8", ".u8", ".e4m3", ".e5m2"].iter().any(|ty| counted.instruction.contains(ty));
         of[usize::from(!narrow)] += counted.count.tensor_macs;
     }
     of

@@ -98,8 +98,7 @@ pub const OPERATIONS: &[Operation] = &[
     Operation {
         name: "attention_int8",
         dims: &attention::DIMS,
-        // And the codes, with their scales.
-        bytes: |p| attention::bytes(p).saturating_mul(2),
+        bytes: |p| attention::bytes(p).saturating_add(attention::codes(p)),
         run: Problem::attention_int8,
     },
 ];

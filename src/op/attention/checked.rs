@@ -26,36 +26,37 @@ impl<'a, T: AttentionElement, O: OutputElement> Checked<'a, T, O> {
         types::<T, O>(p)?;
         check::positive("the scale", args.scale)?;
         args.softcap.map_or(Ok(()), |cap| check::positive("the soft-cap", cap))?;
+        let mut args = args;
         let mut operands = Operands::new(device);
-        let AttentionArgs { q, k, v, out, .. } = &args;
         let counts = [p.batch, p.queries, p.heads];
-        operands.read("q", q.view, q.rows(counts, p.packed_queries, p.head_dim), 16)?;
-        for (what, heads, run) in [("k", k, p.head_dim), ("v", v, p.value_dim)] {
+        args.q.view = operands.read("q", args.q.view, args.q.rows(counts, p.packed_queries, p.head_dim), 16)?;
+        let pages = args.pages.map_or(0, |pages| pages.pages);
+        for (what, heads, run) in [("k", &mut args.k, p.head_dim), ("v", &mut args.v, p.value_dim)] {
             let rows = match p.page_size {
                 Some(size) => {
-                    let pages = args.pages.map_or(0, |pages| pages.pages);
                     let token = ("token", size, heads.token);
                     Rows::new([("page", pages, heads.batch), token, ("head", p.kv_heads, heads.head)], run)
                 }
                 None => heads.rows([p.batch, p.keys, p.kv_heads], p.packed_keys, run),
             };
-            operands.read(what, heads.view, rows, 16)?;
+            heads.view = operands.read(what, heads.view, rows, 16)?;
         }
-        if let Some(bias) = &args.bias {
-            add_bias(&mut operands, bias, [p.batch, p.heads, p.queries, p.keys])?;
+        if let Some(bias) = &mut args.bias {
+            cut_bias(&mut operands, bias, [p.batch, p.heads, p.queries, p.keys])?;
         }
-        if let Some(tree) = &args.tree {
-            add_tree(&mut operands, tree, [p.batch, p.queries])?;
+        if let Some(tree) = &mut args.tree {
+            cut_tree(&mut operands, tree, [p.batch, p.queries])?;
         }
         operands.optional("the slopes", &args.slopes, "heads", p.heads)?;
         operands.optional("the sinks", &args.sinks, "heads", p.heads)?;
-        lengths(&mut operands, p, &args)?;
+        lengths(&mut operands, p, &mut args)?;
         operands.status(&args.status)?;
-        let rows = out.rows(counts, p.packed_queries, p.value_dim);
-        operands.write("out", &out.view, rows, if p.wide_output { 8 } else { 16 })?;
-        if let Some(lse) = &args.lse {
+        let rows = args.out.rows(counts, p.packed_queries, p.value_dim);
+        args.out.view = operands.write("out", args.out.view, rows, if p.wide_output { 8 } else { 16 })?;
+        if let Some(mut lse) = args.lse.take() {
             let rows = Rows::of_tokens(counts, p.packed_queries, [lse.batch, lse.head]);
-            operands.write("the log-sum-exps", &lse.view, rows, 4)?;
+            lse.view = operands.write("the log-sum-exps", lse.view, rows, 4)?;
+            args.lse = Some(lse);
         }
         operands.apart()?;
         Ok(Checked { args })
@@ -143,23 +144,24 @@ fn strides(launch: &mut LaunchBuilder<'_>, strides: &[usize]) {
     }
 }
 
-/// Adds a bias `[batch, heads, queries, keys]` to what is read.
-pub(in crate::op) fn add_bias<T: Element>(
+/// Adds a bias `[batch, heads, queries, keys]` to what is read, and cuts it to that.
+pub(in crate::op) fn cut_bias<T: Element>(
     operands: &mut Operands<'_>,
-    bias: &ScoreBias<'_, T>,
+    bias: &mut ScoreBias<'_, T>,
     [batch, heads, queries, keys]: [usize; 4],
 ) -> Result<()> {
     let rows = Rows::of_heads([batch, queries, heads], None, [bias.batch, bias.query, bias.head], keys);
-    match bias.values {
-        BiasValues::F32(view) => operands.read("the bias", view, rows, 4),
-        BiasValues::Own(view) => operands.read("the bias", view, rows, 2),
+    match &mut bias.values {
+        BiasValues::F32(view) => *view = operands.read("the bias", *view, rows, 4)?,
+        BiasValues::Own(view) => *view = operands.read("the bias", *view, rows, 2)?,
     }
+    Ok(())
 }
 
-/// Adds the rows of a mask of bits, which must be wide enough.
-pub(in crate::op) fn add_tree(
+/// The same of the rows of a mask of bits, which must be wide enough.
+pub(in crate::op) fn cut_tree(
     operands: &mut Operands<'_>,
-    tree: &TreeMask<'_>,
+    tree: &mut TreeMask<'_>,
     [batch, queries]: [usize; 2],
 ) -> Result<()> {
     let row = tree.columns.div_ceil(32);
@@ -173,7 +175,8 @@ pub(in crate::op) fn add_tree(
         return Err(Error::Shape(format!("a mask of {} columns: {MAX_TOKENS} are the most", tree.columns)));
     }
     let rows = Rows::new([("sequence", batch, tree.batch), ("row", queries, tree.query), Rows::ONE], row);
-    operands.read("the mask", tree.words, rows, 4)
+    tree.words = operands.read("the mask", tree.words, rows, 4)?;
+    Ok(())
 }
 
 /// The types are those of the problem.
@@ -191,7 +194,7 @@ fn types<T: Element, O: Element>(p: &AttentionProblem) -> Result<()> {
 }
 
 /// First tokens, lengths and pages are there exactly where the problem asks for them, one a sequence.
-fn lengths<T, O>(operands: &mut Operands<'_>, p: &AttentionProblem, args: &AttentionArgs<'_, T, O>) -> Result<()> {
+fn lengths<T, O>(operands: &mut Operands<'_>, p: &AttentionProblem, args: &mut AttentionArgs<'_, T, O>) -> Result<()> {
     let starts = [
         ("cu_queries", args.cu_queries, p.packed_queries, "packed queries"),
         ("cu_keys", args.cu_keys, p.packed_keys, "packed keys"),
@@ -206,13 +209,14 @@ fn lengths<T, O>(operands: &mut Operands<'_>, p: &AttentionProblem, args: &Atten
     }
     operands.optional("query_lengths", &args.query_lengths, "batch", p.batch)?;
     operands.optional("key_lengths", &args.key_lengths, "batch", p.batch)?;
-    match (&args.pages, p.page_size) {
+    match (&mut args.pages, p.page_size) {
         (Some(pages), Some(size)) => {
             if pages.pages >= u32::MAX as usize {
                 return Err(Error::Shape(format!("{} pages: page numbers are u32", pages.pages)));
             }
             let rows = Rows::new([("sequence", p.batch, pages.row), Rows::ONE, Rows::ONE], p.keys.div_ceil(size));
-            operands.read("the page table", pages.table, rows, 4)
+            pages.table = operands.read("the page table", pages.table, rows, 4)?;
+            Ok(())
         }
         (None, None) => Ok(()),
         (None, Some(size)) => {

@@ -14,7 +14,7 @@ use crate::format::DType;
 use crate::plan::attention::{self as plan, AttentionPlan, AttentionProblem};
 use crate::{Error, Result};
 use checked::Checked;
-pub(super) use checked::{add_bias, add_tree};
+pub(super) use checked::{cut_bias, cut_tree};
 
 /// `out = softmax(scale · Q·Kᵀ, changed and masked) · V` for every head of every sequence, in one pass over the keys.
 ///
