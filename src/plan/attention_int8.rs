@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::attention::Mask;
+use super::attention::{Mask, Visits};
 use super::attention_quantize::{self, AttentionQuantizePlan, AttentionQuantizeProblem, PlannedLaunch, WIDTHS};
 use super::quantize_rows::Input;
 use super::{DeviceFacts, Geometry};
@@ -67,6 +67,12 @@ impl AttentionInt8Plan {
         self.quantize.launches().chain(&self.prefill)
     }
 
+    /// What the masks leave out, in tiles of 64 queries by 64 keys, where every sequence has its full length.
+    pub fn visits(&self) -> Visits {
+        let p = &self.problem.operands;
+        Visits::new(&self.problem.mask, [p.queries, p.keys], (p.batch * p.heads) as u64, QUERIES, 1)
+    }
+
     /// Bytes of scratch: the quantized operands.
     pub fn scratch_bytes(&self) -> usize {
         self.quantize.layout().bytes()
@@ -76,7 +82,12 @@ impl AttentionInt8Plan {
 impl fmt::Display for AttentionInt8Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(prefill) = &self.prefill else { return write!(f, "{}: no queries", self.problem) };
-        write!(f, "{}; then to {}, {}: {prefill}", self.quantize, self.problem.output, self.problem.mask)
+        let Visits { visited, skipped } = self.visits();
+        write!(
+            f,
+            "{}; then to {}, {}: {prefill}, at most {visited} tiles of keys, {skipped} skipped",
+            self.quantize, self.problem.output, self.problem.mask
+        )
     }
 }
 

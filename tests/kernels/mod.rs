@@ -22,6 +22,7 @@ mod quantize_rows;
 mod quantized;
 mod sequences;
 mod traffic;
+mod twins;
 
 use std::borrow::Cow;
 use std::cell::RefCell;

@@ -1,7 +1,8 @@
 //! The plans of attention in 8 bits.
 
+use halfbyte::format::DType;
 use halfbyte::plan::DeviceFacts;
-use halfbyte::plan::attention::Mask;
+use halfbyte::plan::attention::{AttentionProblem, Mask, candidates};
 use halfbyte::plan::attention_int8::{AttentionInt8Problem, entries, plan};
 use halfbyte::plan::attention_quantize::{AttentionQuantizeProblem, KeyMean, WIDTHS};
 use halfbyte::plan::quantize_rows::Input;
@@ -22,6 +23,24 @@ const OPERANDS: AttentionQuantizeProblem = AttentionQuantizeProblem {
     values: false,
 };
 
+/// As those of 16 bits in tiles of 64 rows.
+#[test]
+fn visits_are_those_of_the_mask() {
+    let masks = [
+        Mask::NONE,
+        Mask::CAUSAL,
+        Mask { left: Some(70), right: Some(3), keep_first: 5, ..Mask::NONE },
+        Mask { left: Some(0), ..Mask::CAUSAL },
+    ];
+    for (mask, tokens) in masks.iter().flat_map(|mask| [[100, 300], [300, 100], [1, 64], [65, 0]].map(|t| (*mask, t))) {
+        let operands = AttentionQuantizeProblem { queries: tokens[0], keys: tokens[1], batch: 3, ..OPERANDS };
+        let ours = plan(&AttentionInt8Problem { mask, ..AttentionInt8Problem::new(operands) }, &SM80).unwrap().visits();
+        let wide = AttentionProblem { batch: 3, mask, ..AttentionProblem::new(tokens, [8, 2], 128, DType::F16) };
+        let theirs = candidates(&wide, &SM80).unwrap().find(|plan| plan.tile_rows() == 64 && plan.pack() == 1).unwrap();
+        assert_eq!(ours, theirs.visits(), "{mask} {tokens:?}");
+    }
+}
+
 #[test]
 fn golden_decisions() {
     let problem = AttentionInt8Problem { mask: Mask::CAUSAL, ..AttentionInt8Problem::new(OPERANDS) };
@@ -30,7 +49,7 @@ fn golden_decisions() {
         p.to_string(),
         "1 x (100 queries x 8, 300 keys x 2) x 128 f16 -> s8, mean given: quantize_heads_f16, 52 blocks of 256 threads, \
          359424 bytes read, 189952 written; then to f16, causal: prefill_int8_f16_128, 16 blocks of 128 threads, 24832 bytes \
-         shared, 343552 bytes read, 204800 written"
+         shared, 343552 bytes read, 204800 written, at most 80 tiles of keys, 0 skipped"
     );
     assert_eq!(p.launches().count(), 2);
     assert_eq!(p.scratch_bytes(), p.quantize().layout().bytes());

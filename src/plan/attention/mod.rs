@@ -39,6 +39,39 @@ pub struct Visits {
     pub skipped: u64,
 }
 
+impl Visits {
+    /// Of so many pairs of a sequence and a head (or heads together, `pack` of them), in tiles of so many rows.
+    pub(in crate::plan) fn new(
+        mask: &Mask,
+        [queries, keys]: [usize; 2],
+        pairs: u64,
+        tile_rows: usize,
+        pack: usize,
+    ) -> Visits {
+        let all = keys.div_ceil(TILE_KEYS);
+        let mut visits = Visits::default();
+        for tile in 0..(queries * pack).div_ceil(tile_rows) {
+            let rows = tile * tile_rows..((tile + 1) * tile_rows).min(queries * pack);
+            let seen = Visits::tiles_seen(mask, [queries, keys], rows.start / pack, (rows.end - 1) / pack);
+            visits.visited = visits.visited.saturating_add(pairs.saturating_mul(seen as u64));
+            visits.skipped = visits.skipped.saturating_add(pairs.saturating_mul((all - seen) as u64));
+        }
+        visits
+    }
+
+    /// Tiles of keys that one of the queries `first..=last` sees.
+    fn tiles_seen(mask: &Mask, [queries, keys]: [usize; 2], first: usize, last: usize) -> usize {
+        // Positions plus the number of queries, so that they are not below 0. All are at most MAX_TOKENS.
+        let place = |query: usize| query + keys;
+        let limit = |side: Option<usize>| side.map(|side| side.min(MAX_TOKENS));
+        let end = limit(mask.right()).map_or(keys, |right| (place(last) + right + 1).saturating_sub(queries).min(keys));
+        let begin = limit(mask.left).map_or(0, |left| place(first).saturating_sub(left + queries));
+        let (begin, end) = (begin / TILE_KEYS, end.div_ceil(TILE_KEYS));
+        let kept = mask.keep_first.min(end * TILE_KEYS).div_ceil(TILE_KEYS).min(begin);
+        kept + end.saturating_sub(begin)
+    }
+}
+
 impl AttentionPlan {
     /// The problem that it solves.
     pub const fn problem(&self) -> &AttentionProblem {
@@ -83,32 +116,11 @@ impl AttentionPlan {
     /// What the masks of the problem leave out, where every sequence has its full length.
     pub fn visits(&self) -> Visits {
         let p = &self.problem;
-        let pairs = (p.heads / self.pack.max(1)) as u64 * p.batch as u64;
-        let all = p.keys.div_ceil(TILE_KEYS);
-        let mut visits = Visits::default();
         if p.is_empty() {
-            return visits;
+            return Visits::default();
         }
-        for tile in 0..(p.queries * self.pack).div_ceil(self.tile_rows) {
-            let rows = tile * self.tile_rows..((tile + 1) * self.tile_rows).min(p.queries * self.pack);
-            let seen = self.tiles_seen(rows.start / self.pack, (rows.end - 1) / self.pack);
-            visits.visited = visits.visited.saturating_add(pairs.saturating_mul(seen as u64));
-            visits.skipped = visits.skipped.saturating_add(pairs.saturating_mul((all - seen) as u64));
-        }
-        visits
-    }
-
-    /// Tiles of keys that one of the queries `first..=last` sees.
-    fn tiles_seen(&self, first: usize, last: usize) -> usize {
-        let AttentionProblem { queries, keys, mask, .. } = self.problem;
-        // Positions plus the number of queries, so that they are not below 0. All are at most MAX_TOKENS.
-        let place = |query: usize| query + keys;
-        let limit = |side: Option<usize>| side.map(|side| side.min(MAX_TOKENS));
-        let end = limit(mask.right()).map_or(keys, |right| (place(last) + right + 1).saturating_sub(queries).min(keys));
-        let begin = limit(mask.left).map_or(0, |left| place(first).saturating_sub(left + queries));
-        let (begin, end) = (begin / TILE_KEYS, end.div_ceil(TILE_KEYS));
-        let kept = mask.keep_first.min(end * TILE_KEYS).div_ceil(TILE_KEYS).min(begin);
-        kept + end.saturating_sub(begin)
+        let pairs = (p.heads / self.pack.max(1)) as u64 * p.batch as u64;
+        Visits::new(&p.mask, [p.queries, p.keys], pairs, self.tile_rows, self.pack)
     }
 }
 
