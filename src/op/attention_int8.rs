@@ -72,8 +72,10 @@ use crate::{Error, Result};
 /// # }
 /// ```
 ///
-/// A NaN or an infinity in a query spoils its row; in a key its head (through the mean); in a value its channel with e4m3, else what
-/// sees it; [`nonfinite_input`](crate::device::StatusFlags::nonfinite_input) tells of it, except of values in 16 bits.
+/// A NaN or an infinity in a query spoils its row; in a key its head where the mean is computed, else the rows that see it; in a
+/// value with e4m3 its channel, and in 16 bits the channel of the rows that see it, and maybe of others: masked, but not past the end
+/// of its sequence, it may reach queries that do not see it. All but values in 16 bits are told by
+/// [`nonfinite_input`](crate::device::StatusFlags::nonfinite_input).
 #[derive(Clone, Debug)]
 pub struct AttentionInt8 {
     quantize: AttentionQuantize,

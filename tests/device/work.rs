@@ -3,7 +3,11 @@
 use halfbyte::Error;
 use halfbyte::device::{Buffer, Device, Graph, Launch, Matrix, MatrixMut, Region, Status, Stream, View, ViewMut};
 use halfbyte::emulator::Arch;
-use halfbyte::op::{QuantizeRows, QuantizeRowsArgs, Step};
+use halfbyte::op::{Attention, AttentionInt8, AttentionQuantize, Merge, QuantizeRows, QuantizeRowsArgs, Step};
+use halfbyte::plan::attention::AttentionPlan;
+use halfbyte::plan::attention_int8::AttentionInt8Plan;
+use halfbyte::plan::attention_quantize::AttentionQuantizePlan;
+use halfbyte::plan::merge::MergePlan;
 use halfbyte::plan::quantize_rows::QuantizeRowsPlan;
 
 use crate::support::devices;
@@ -212,6 +216,10 @@ fn types_cross_threads_as_they_promise() {
     both::<MatrixMut<'static, f32>>();
     both::<Status>();
     both::<Launch<'static>>();
+    both::<(Attention, AttentionPlan)>();
+    both::<(AttentionInt8, AttentionInt8Plan)>();
+    both::<(AttentionQuantize, AttentionQuantizePlan)>();
+    both::<(Merge, MergePlan)>();
     // A graph may be moved, but is replayed by one thread at a time.
     send::<Graph>();
     #[cfg(feature = "cuda")]

@@ -131,8 +131,8 @@ impl<'a> Splitter<'a> {
     }
 }
 
-/// 131,072 tokens, of which the device holds 8,192 at a time. Every part has values of another mean and keys of another size:
-/// one left out or weighed wrongly changes every number.
+/// 131,072 tokens, of which the device holds 8,192 at a time: every part comes into the same two buffers. Every part has values of
+/// another mean and keys of another size: one left out or weighed wrongly changes every number.
 #[test]
 fn a_context_of_131072_tokens_in_parts() {
     const TOKENS: usize = 131_072;
@@ -151,12 +151,13 @@ fn a_context_of_131072_tokens_in_parts() {
     let stream = device.stream().unwrap();
     let mut splitter = Splitter::new(&stream, shape, queries, TOKENS / PART);
     let q = stream.upload(&q).unwrap();
+    let (mut k_part, mut v_part) = (stream.alloc::<f16>(PART * d).unwrap(), stream.alloc::<f16>(PART * d).unwrap());
     for (part, (k, v)) in k.chunks(PART * d).zip(v.chunks(PART * d)).enumerate() {
-        // The buffers of a part are given back before the next.
-        let (k, v) = (stream.upload(k).unwrap(), stream.upload(v).unwrap());
+        stream.write(&mut k_part, k).unwrap();
+        stream.write(&mut v_part, v).unwrap();
         // Only the last keys are later than a query.
         let mask = if part == TOKENS / PART - 1 { Mask::CAUSAL } else { Mask::NONE };
-        splitter.part(part, mask, &q, &k, &v);
+        splitter.part(part, mask, &q, &k_part, &v_part);
     }
     let (out, lse) = splitter.merged();
     let worst = truth.check("131072 tokens", &out, &lse, d);
@@ -262,4 +263,38 @@ fn a_ring_step_by_step() {
     }
     assert_eq!(end, 0);
     truth.check("a ring", &known.0, &known.1, d);
+}
+
+/// FlashAttention's numbers of parts that come out of 131 keys: down to one key a part, and some without any. All give the numbers
+/// of the definition, and those of one part within what that may be off.
+#[test]
+fn any_number_of_parts() {
+    let (shape @ [heads, kv_heads, d], queries, keys) = ([4, 2, 64], 9, 131);
+    let q = numbers("parts q", queries * heads * d, 0.0);
+    let (k, v) = (numbers("parts k", keys * kv_heads * d, 0.0), numbers("parts v", keys * kv_heads * d, 0.5));
+    let truth = Truth::new(&q, &k, &v, shape);
+    let mut cases = 0;
+    for device in devices() {
+        let stream = device.stream().unwrap();
+        let q = stream.upload(&q).unwrap();
+        let mut whole: Option<(Vec<f32>, Vec<f32>)> = None;
+        for parts in [1, 2, 3, 17, 133] {
+            let mut splitter = Splitter::new(&stream, shape, queries, parts);
+            for part in 0..parts {
+                let [begin, end] = [part, part + 1].map(|part| part * keys / parts);
+                let [k, v] = [&k, &v].map(|all| stream.upload(&all[begin * kv_heads * d..end * kv_heads * d]).unwrap());
+                // The last query stands at the last key of all, so many after the last of the part.
+                splitter.part(part, Mask { right: Some(keys - end), ..Mask::NONE }, &q, &k, &v);
+            }
+            let (out, lse) = splitter.merged();
+            truth.check(&format!("{parts} parts on {device}"), &out, &lse, d);
+            let (one, sums) = whole.get_or_insert_with(|| (out.clone(), lse.clone()));
+            let apart = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a - b).abs()).fold(0.0, f64::max);
+            let (rows, logs) = (apart(one, &out), apart(sums, &lse));
+            println!("{parts} parts: {rows:.2e} and {logs:.2e} from one");
+            assert!(rows <= truth.allowed && logs <= 1e-5, "{parts} parts on {device}: {rows} and {logs} from one");
+            cases += 1;
+        }
+    }
+    assert!(cases >= 3 * 5, "{cases} cases");
 }

@@ -4,12 +4,15 @@
 mod allocation;
 mod attention;
 mod attention_int8;
+mod attention_int8_inputs;
 mod attention_int8_refusals;
+mod attention_lengths;
 mod attention_quantize;
 mod attention_quantize_refusals;
 mod attention_refusals;
 mod case;
 mod checked;
+mod dequantized;
 mod gemm;
 mod gemm_groups;
 mod gemm_refusals;

@@ -82,8 +82,8 @@ pub fn tolerance(exact: &[f64], twin: &[f64], dtype: DType, softcap: bool) -> Re
 /// come on top: a log-sum-exp moves by no more than the score that moves most. With N = |qᵢ| · max |kⱼ| over the keys
 /// that row i sees, which no `Σ|q·k|` exceeds, and u = 2⁻²⁴, a score's sum over d is off by `2·u·√d·N` in whatever
 /// order ([`float_product`]), and scaling, the base of the exponential and each further step round it by 4·u of it in
-/// all. A soft cap may go through `tanh.approx.f32`, whose relative error is 2⁻¹¹ (PTX ISA, tanh): 2⁻¹¹ of the capped
-/// score, at most `min(scale · N, cap)`.
+/// all. A soft cap is `cap · (1 − 2 / (e^(2s / cap) + 1))` with an `ex2.approx` and an `rcp.approx`, which is off by some 2⁻²² of
+/// the cap however small the score: 2⁻²⁰ of it. (`tanh.approx.f32`, off by 2⁻¹¹, is not good enough.)
 ///
 /// # Errors
 /// As [`HeadProblem::check`]; [`Error::Shape`] when `exact` is not of this problem.
@@ -104,7 +104,7 @@ pub fn lse_slack(problem: &HeadProblem<'_>, exact: &Attended) -> Result<Vec<f64>
         let scale = f64::from(problem.scale);
         let size = q[i] * key;
         let sums = float_product(d, Magnitudes { absolute: size, squares: 0.0 }, 0.0, U_F32);
-        let capped = problem.softcap.map_or(0.0, |cap| (scale * size).min(cap.into()) / 2048.0);
+        let capped = problem.softcap.map_or(0.0, |cap| f64::from(cap) * 2f64.powi(-20));
         let scores = scale * sums + 4.0 * U_F32 * (scale * size + added) + capped;
         1e-5 * exact.lse[i].abs().clamp(1.0, f64::MAX) + scores
     });
