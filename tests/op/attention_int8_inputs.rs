@@ -1,10 +1,11 @@
-//! What attention in 8 bits makes of numbers that are none, and of a mean that is kept.
+//! What attention in 8 bits makes of numbers that are none and of a mean that is kept, and how much it multiplies.
 
 use half::f16;
 use halfbyte::device::{Device, Status, StatusFlags};
+use halfbyte::emulator::Arch;
 use halfbyte::op::{AttentionInt8, AttentionInt8Args, Heads, HeadsMut, LogSumExp, Mean};
-use halfbyte::plan::attention::Mask;
-use halfbyte::plan::attention_int8::AttentionInt8Problem;
+use halfbyte::plan::attention::{Mask, TILE_KEYS};
+use halfbyte::plan::attention_int8::{self as plan, AttentionInt8Problem};
 use halfbyte::plan::attention_quantize::{AttentionQuantizeProblem, KeyMean, OperandLayout};
 use halfbyte::plan::quantize_rows::Input;
 use halfbyte::reference::attention as reference;
@@ -238,4 +239,43 @@ fn a_mean_that_is_kept() {
         assert!(fresh > new * KV_HEADS * dim * 9 / 10, "{fresh} codes of new keys");
     }
     assert!(cases >= 2 * (3 + 2), "{cases} cases");
+}
+
+/// What a plan says of its tiles is what the kernel multiplies: every tile visited is one of 64 queries, 64 keys, the width of the codes
+/// and the channels of V in sixteens.
+#[test]
+fn visits_are_what_is_multiplied() {
+    let (mut cases, mut skipped) = (0, 0);
+    for (arch, values) in [(Arch::Sm80, false), (Arch::Sm89, true)] {
+        // Counters are those of all launches of a device: one of its own.
+        let device = Device::emulator(arch);
+        for (tokens, mask) in [
+            ([70, 150], Mask::NONE),
+            ([130, 200], Mask::CAUSAL),
+            ([150, 70], Mask::CAUSAL),
+            ([150, 300], Mask { left: Some(22), right: Some(42), ..Mask::NONE }),
+            ([150, 300], Mask { left: Some(23), right: Some(43), ..Mask::NONE }),
+            ([140, 400], Mask { left: Some(10), keep_first: 65, ..Mask::CAUSAL }),
+        ] {
+            for [dim, value_dim] in [[64, 64], [80, 40]] {
+                let operands = AttentionQuantizeProblem::new(tokens, [2, 1], dim, Input::F16);
+                let operands = AttentionQuantizeProblem { batch: 2, value_dim, values, ..operands };
+                let p = AttentionInt8Problem { mask, ..AttentionInt8Problem::new(operands) };
+                let of = |tokens: usize, size: usize| numbers("multiplied", 2 * tokens * size);
+                let (q, k, v) = (of(tokens[0], 2 * dim), of(tokens[1], dim), of(tokens[1], value_dim));
+                device.count_launches(true);
+                run(&device, &p, [&q, &k, &v], &mut vec![f32::NAN; 2 * dim]);
+                let macs: u64 = device.take_counters().iter().map(|l| l.counters.total().tensor_macs).sum();
+                device.count_launches(false);
+                let tile = 64 * TILE_KEYS * (operands.width() + value_dim.next_multiple_of(16));
+                let visits = plan::plan(&p, device.facts()).unwrap().visits();
+                assert_eq!(macs, visits.visited * tile as u64, "{p}");
+                let all = tokens[0].div_ceil(64) * tokens[1].div_ceil(TILE_KEYS);
+                assert_eq!(visits.visited + visits.skipped, (2 * 2 * all) as u64, "{p}");
+                cases += 1;
+                skipped += usize::from(visits.skipped > 0);
+            }
+        }
+    }
+    assert_eq!((cases, skipped), (24, 20));
 }
