@@ -1,8 +1,8 @@
 //! Speed of the emulator: the int8 product at 1024³ with f16 output, unchecked for races, on one core and on two, for
 //! each kind of vector instructions, beside candle's f32 product of the same shape on the CPU.
 //!
-//! `cargo bench --bench emulator` first takes the ratio: every configuration and candle by turns, medians, all in one run;
-//! with `HALFBYTE_BENCH_JSON=FILE` it is written there too. Then criterion times each configuration by itself.
+//! `cargo bench --bench emulator` first takes the ratio: every configuration and candle by turns, medians, all in one
+//! run; with `HALFBYTE_BENCH_JSON=FILE` it is written there too. Then criterion times each configuration by itself.
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};

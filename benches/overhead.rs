@@ -1,5 +1,5 @@
-//! What a call costs before the device has anything to do: plan, checks, launches as values, of a linear layer and of attention.
-//! At most 2 µs together.
+//! What a call costs before the device has anything to do: plan, checks, launches as values, of a linear layer and of
+//! attention. At most 2 µs together.
 
 use std::hint::black_box;
 

@@ -76,7 +76,8 @@ pub fn parse_version(banner: &str) -> Option<String> {
     (parts.len() == 3 && numbers).then(|| version.to_owned())
 }
 
-/// The first pinned nvcc of those found, else the first that runs, else none. It is an error only if `NVCC` is set and does not run.
+/// The first pinned nvcc of those found, else the first that runs, else none. It is an error only if `NVCC` is set and
+/// does not run.
 pub fn find(search: &Search) -> Result<Option<Nvcc>, String> {
     if let Some(program) = &search.nvcc {
         let path = on_path(Path::new(program), search);

@@ -1,13 +1,13 @@
-//! How much attention in 8 bits loses, held against the definition in f64: cosine, relative L1 and root mean square error of the
-//! output, with P·V in f16 and in e4m3, with the keys less their mean and as they are.
+//! How much attention in 8 bits loses, held against the definition in f64: cosine, relative L1 and root mean square
+//! error of the output, with P·V in f16 and in e4m3, with the keys less their mean and as they are.
 //!
 //! ```text
 //! cargo run --release --example int8_attention_accuracy
 //! ```
 //!
-//! On normal numbers, on numbers with outliers anywhere, on keys whose channels have offsets, and on Q, K and V of the first
-//! layer of all-MiniLM-L6-v2: of its weights in `tests/data` and normal hidden states, or, with `HALFBYTE_TEST_MINILM` naming
-//! its `model.safetensors`, of a text.
+//! On normal numbers, on numbers with outliers anywhere, on keys whose channels have offsets, and on Q, K and V of the
+//! first layer of all-MiniLM-L6-v2: of its weights in `tests/data` and normal hidden states, or, with
+//! `HALFBYTE_TEST_MINILM` naming its `model.safetensors`, of a text.
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -1,4 +1,5 @@
-//! Makes `tests/data/minilm-layer0.safetensors`: the six matrices and biases of the first layer of all-MiniLM-L6-v2, as F16.
+//! Makes `tests/data/minilm-layer0.safetensors`: the six matrices and biases of the first layer of all-MiniLM-L6-v2, as
+//! F16.
 //!
 //! ```text
 //! cargo run --release --example minilm_layer -- model.safetensors tests/data/minilm-layer0.safetensors

@@ -127,8 +127,8 @@ impl Module {
 /// What inline assembly begins and ends with in the PTX of nvcc.
 const ASSEMBLY: [&str; 2] = ["// begin inline asm", "// end inline asm"];
 
-/// The opcodes of the inline assembly of an entry, and of its atomics, in order: what the kernel's author wrote, without
-/// the loads, addresses and stores that the compiler puts around it.
+/// The opcodes of the inline assembly of an entry, and of its atomics, in order: what the kernel's author wrote,
+/// without the loads, addresses and stores that the compiler puts around it.
 pub fn instructions(entry: Entry) -> Vec<String> {
     let row = entry.row();
     let module = modules().iter().find(|module| module.source == row.source && module.target == row.targets[0]);

@@ -67,7 +67,9 @@ pub struct ListArgs {
 pub struct ProfileArgs {
     /// quantize_rows, quantize, gemm, gemm_s8, linear, merge, attention or attention_int8
     pub op: String,
-    /// Its sizes: `M=512 N=768 K=768` in any order, or `512x768x768`; of quantize_rows and quantize `M=512 K=768` or `512x768`; of merge `P=8 T=64 H=16 D=128` (parts, tokens, heads, numbers of a row), of both attentions `B=1 Q=512 K=512 H=8 G=2 D=128` (sequences, queries, keys, heads, heads of keys, elements)
+    /// Its sizes: `M=512 N=768 K=768` in any order, or `512x768x768`; of quantize_rows and quantize `M=512 K=768` or
+    /// `512x768`; of merge `P=8 T=64 H=16 D=128` (parts, tokens, heads, numbers of a row), of both attentions
+    /// `B=1 Q=512 K=512 H=8 G=2 D=128` (sequences, queries, keys, heads, heads of keys, elements)
     #[arg(required = true)]
     pub shape: Vec<String>,
     /// Architecture to plan for and to emulate: sm_80, sm_89 or sm_90a [default: that of --gpu, or sm_80]
@@ -76,13 +78,16 @@ pub struct ProfileArgs {
     /// The same as in `verify`: emulator:sm_80, emulator:sm_89 or emulator:sm_90a
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<Where>,
-    /// GPU to estimate for, such as H100-SXM, A100-SXM-80GB, L4 or RTX-4090; another name lists all [default: one of the architecture]
+    /// GPU to estimate for, such as H100-SXM, A100-SXM-80GB, L4 or RTX-4090; another name lists all [default: one of
+    /// the architecture]
     #[arg(long, value_name = "NAME")]
     pub gpu: Option<String>,
-    /// Type of the input of quantize_rows, quantize, linear, merge and both attentions, and of both operands of gemm [default: f16]
+    /// Type of the input of quantize_rows, quantize, linear, merge and both attentions, and of both operands of gemm
+    /// [default: f16]
     #[arg(long, value_name = "TYPE")]
     pub dtype: Option<ProfileType>,
-    /// Type of the output of gemm, gemm_s8, linear, merge and both attentions [default: f16; of merge and both attentions that of their input]
+    /// Type of the output of gemm, gemm_s8, linear, merge and both attentions [default: f16; of merge and both
+    /// attentions that of their input]
     #[arg(long, value_name = "TYPE")]
     pub out: Option<ProfileType>,
     /// Take the kernel of the product whose name contains this instead of the one that the plan chooses

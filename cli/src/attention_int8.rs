@@ -1,5 +1,5 @@
-//! Attention with scores of signed bytes: its quantizers bit for bit against their rules, what it makes of their codes against the
-//! definition in f64, and how far both together are from attention itself.
+//! Attention with scores of signed bytes: its quantizers bit for bit against their rules, what it makes of their codes
+//! against the definition in f64, and how far both together are from attention itself.
 
 use std::ops::Range;
 

@@ -1,4 +1,5 @@
-//! Products of floats, alone or scaled and added to: exact where sums are exact, within every reference's bound elsewhere.
+//! Products of floats, alone or scaled and added to: exact where sums are exact, within every reference's bound
+//! elsewhere.
 
 use std::time::Duration;
 
@@ -25,8 +26,8 @@ struct Data<A, B, O> {
     bias: Vec<f32>,
 }
 
-/// Runs the product by the plan that is chosen, or by every kernel with K whole, in two slices and in as many as four, in
-/// each direction of K that there is.
+/// Runs the product by the plan that is chosen, or by every kernel with K whole, in two slices and in as many as four,
+/// in each direction of K that there is.
 ///
 /// # Errors
 /// An error of the device or of a reference, or a plan whose result is wrong.

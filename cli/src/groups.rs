@@ -1,5 +1,6 @@
-//! Products by groups of K: int8 with a scale for each row and group of both operands, and fp8 with scales by row and group of
-//! the activations and by blocks of 128 x 128 of the weights. Exact where the sums of groups are, within every bound.
+//! Products by groups of K: int8 with a scale for each row and group of both operands, and fp8 with scales by row and
+//! group of the activations and by blocks of 128 x 128 of the weights. Exact where the sums of groups are, within every
+//! bound.
 
 use std::time::Duration;
 

@@ -14,7 +14,8 @@ use halfbyte::reference::{Comparison, exact, sample::Sample};
 use crate::ran::{About, Place, Ran};
 use crate::single::Single;
 
-/// Parts, tokens, heads and numbers of a row: splits of one token's keys, a shared prefix, a ring, and rows off every vector.
+/// Parts, tokens, heads and numbers of a row: splits of one token's keys, a shared prefix, a ring, and rows off every
+/// vector.
 const SHAPES: [(&str, [usize; 4]); 6] = [
     ("decode split", [17, 1, 16, 128]),
     ("decode split", [133, 1, 4, 64]),

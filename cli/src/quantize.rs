@@ -1,4 +1,5 @@
-//! Quantizers of every scheme on one matrix, each held against the reference bit for bit; and what is done to their codes.
+//! Quantizers of every scheme on one matrix, each held against the reference bit for bit; and what is done to their
+//! codes.
 
 use std::time::Duration;
 
@@ -39,7 +40,8 @@ impl Runs {
     }
 }
 
-/// Runs `x`, `[M, K]`, through every scheme that codes of `C` have, K along and down the rows, with factors and without.
+/// Runs `x`, `[M, K]`, through every scheme that codes of `C` have, K along and down the rows, with factors and
+/// without.
 ///
 /// # Errors
 /// An error of the device or of the reference, or a result that is wrong.

@@ -56,7 +56,8 @@ pub fn synthetic() -> Vec<Shape> {
     shapes
 }
 
-/// Columns of a layer that the products of floats run, whose sums the emulator makes term by term: a tile and a ragged one.
+/// Columns of a layer that the products of floats run, whose sums the emulator makes term by term: a tile and a ragged
+/// one.
 const FLOAT_COLUMNS: usize = 70;
 
 /// The shapes of the products of floats.

@@ -24,8 +24,8 @@ fn verify_prints_a_line_a_case_and_the_counts() {
     let output = halfbyte(&["--device", "emulator:sm_80", "--only", "edge"]);
     let text = stdout(&output);
     assert!(output.status.success(), "{text}");
-    // 6 shapes, each quantized, multiplied, multiplied by every kernel, run as a layer, multiplied as floats and by groups,
-    // and quantized by every scheme.
+    // 6 shapes, each quantized, multiplied, multiplied by every kernel, run as a layer, multiplied as floats and by
+    // groups, and quantized by every scheme.
     assert_eq!(text.lines().filter(|line| line.starts_with("ok ")).count(), 42, "{text}");
     assert!(text.contains("42 cases: 42 passed, 0 failed"), "{text}");
     assert!(!text.contains('\x1b'), "a pipe gets plain lines");

@@ -145,8 +145,8 @@ impl Bench {
         Ok(Run::Failed(failed))
     }
 
-    /// Tries one mutant: compiles it and runs the lists of tests in turn, until one fails. A list judges nobody before the
-    /// kernel as it is has passed it.
+    /// Tries one mutant: compiles it and runs the lists of tests in turn, until one fails. A list judges nobody before
+    /// the kernel as it is has passed it.
     pub fn trial(&self, name: &str, source: &str, mutant: &Mutant, lists: &[TestList], base: &Base) -> Outcome {
         let tried = || -> Result<Outcome, String> {
             let (folder, ptx) = self.compile(name, source, Some(mutant))?;

@@ -23,8 +23,8 @@ pub struct Status {
 pub struct StatusFlags {
     /// An input held a NaN or an infinity.
     pub nonfinite_input: bool,
-    /// A length of a sequence was greater than the problem's, or first tokens fell or went past the end. The kernel went on
-    /// with less, so that nothing outside its operands was touched.
+    /// A length of a sequence was greater than the problem's, or first tokens fell or went past the end. The kernel
+    /// went on with less, so that nothing outside its operands was touched.
     pub bad_length: bool,
     /// A table named a page that does not exist. The kernel went on with zeros for its keys and values.
     pub bad_page: bool,

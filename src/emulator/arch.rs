@@ -32,7 +32,8 @@ impl Arch {
         }
     }
 
-    /// Most shared memory of one block, in bytes (CUDA programming guide, "Technical Specifications per Compute Capability").
+    /// Most shared memory of one block, in bytes (CUDA programming guide, "Technical Specifications per Compute
+    /// Capability").
     pub fn shared_per_block(self) -> u32 {
         match self {
             Arch::Sm80 => 163 * 1024,

@@ -55,8 +55,8 @@ pub struct Site {
     pub warp: u32,
     /// Lanes concerned, one bit each.
     pub lanes: u32,
-    /// Where the function was called, the innermost call first: source file (or `PTX`) and line. A call that the compiler
-    /// inlined is told by its innermost place; those on the stack of the first lane follow, in faults.
+    /// Where the function was called, the innermost call first: source file (or `PTX`) and line. A call that the
+    /// compiler inlined is told by its innermost place; those on the stack of the first lane follow, in faults.
     pub callers: Vec<(String, u32)>,
 }
 

@@ -56,17 +56,18 @@
 //! 6. [`Counters`] tell what ran: warp instructions, barriers and, with [`LaunchConfig::count`], instructions, sectors of
 //!    global memory and passes of shared memory for each line.
 //!
-//! **Checked** ([`MachineOptions::checked`]), [`Counters::reports`] lists what is wrong although nothing failed: races, reads
-//! of bytes never written and the other [`ReportKind`]s, each with both places. `examples/find_a_race.rs` finds a forgotten
-//! `__syncthreads` in a reduction that way.
+//! **Checked** ([`MachineOptions::checked`]), [`Counters::reports`] lists what is wrong although nothing failed: races,
+//! reads of bytes never written and the other [`ReportKind`]s, each with both places. `examples/find_a_race.rs` finds a
+//! forgotten `__syncthreads` in a reduction that way.
 //!
-//! **Faults** stop a launch in any mode, with a [`Fault`] that names the kernel, the instruction, the source line, block,
-//! warp and lanes, and the address and buffer: accesses outside every allocation (by a single byte) or misaligned,
-//! deadlocks, wrong barriers, lanes that are apart where the instruction needs them together, `trap`, `assert`, endless
-//! kernels, calls of what is no function, and an overflow of the stack. No input makes the emulator panic.
+//! **Faults** stop a launch in any mode, with a [`Fault`] that names the kernel, the instruction, the source line,
+//! block, warp and lanes, and the address and buffer: accesses outside every allocation (by a single byte) or
+//! misaligned, deadlocks, wrong barriers, lanes that are apart where the instruction needs them together, `trap`,
+//! `assert`, endless kernels, calls of what is no function, and an overflow of the stack. No input makes the emulator
+//! panic.
 //!
-//! **`printf`** goes to [`Machine::take_output`]. **`assert`** is a fault of kind [`FaultKind::Assert`] with its text, file and
-//! line, the block and the thread.
+//! **`printf`** goes to [`Machine::take_output`]. **`assert`** is a fault of kind [`FaultKind::Assert`] with its text,
+//! file and line, the block and the thread.
 //!
 //! # What it models
 //!
@@ -98,9 +99,9 @@
 //! - mbarriers initialized twice, overwritten, or left with bytes that do not add up, and collectives that name lanes
 //!   which have exited ([`ReportKind::Barrier`]).
 //!
-//! What the hardware would trap or hang on is a [`Fault`] in either mode: accesses out of bounds or misaligned, `.aligned`
-//! instructions in divergent code, barriers and mbarriers used against their rules, deadlocks, with a list of who waits
-//! where.
+//! What the hardware would trap or hang on is a [`Fault`] in either mode: accesses out of bounds or misaligned,
+//! `.aligned` instructions in divergent code, barriers and mbarriers used against their rules, deadlocks, with a list
+//! of who waits where.
 //!
 //! ```
 //! use halfbyte::emulator::{Arch, LaunchConfig, Machine, MachineOptions, Module, Operand, ReportKind};
@@ -133,8 +134,9 @@
 //! # Ok::<(), halfbyte::emulator::Fault>(())
 //! ```
 //!
-//! Registers are not tracked: a value that was read of bytes never written is reported where it is read. A copy is such a
-//! read. Findings do not stop a kernel; those of a launch are in [`Counters::reports`], one for each pair of instructions.
+//! Registers are not tracked: a value that was read of bytes never written is reported where it is read. A copy is such
+//! a read. Findings do not stop a kernel; those of a launch are in [`Counters::reports`], one for each pair of
+//! instructions.
 //!
 //! # How exact it is
 //!

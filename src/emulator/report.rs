@@ -54,8 +54,9 @@ impl fmt::Display for ReportKind {
 ///   20 times in all
 /// ```
 ///
-/// Where two instructions have to do with each other the second stands below, as "the other side" of a race or what came
-/// "before that". [`Counters::reports`](super::Counters::reports) has those of a launch; the section "Checked mode" of
+/// Where two instructions have to do with each other the second stands below, as "the other side" of a race or what
+/// came "before that". [`Counters::reports`](super::Counters::reports) has those of a launch; the section "Checked
+/// mode" of
 /// [this module](super) has a program that gets one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {

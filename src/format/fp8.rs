@@ -9,9 +9,9 @@
 //! | infinities | none | `S.11111.00` |
 //! | NaN | `S.1111.111` | `S.11111.{01, 10, 11}` |
 //!
-//! Narrowing is what `cvt.rn.satfinite.e4m3x2.f32` and `.e5m2x2.f32` do (PTX ISA, `cvt`): to the nearest, ties to the even
-//! code, beyond the largest number to it, infinities too, and every NaN to 0x7F. `float8` does the same but for NaN, whose
-//! sign (and in e5m2 part of whose payload) it keeps.
+//! Narrowing is what `cvt.rn.satfinite.e4m3x2.f32` and `.e5m2x2.f32` do (PTX ISA, `cvt`): to the nearest, ties to the
+//! even code, beyond the largest number to it, infinities too, and every NaN to 0x7F. `float8` does the same but for
+//! NaN, whose sign (and in e5m2 part of whose payload) it keeps.
 
 use super::{DType, F8E4M3, F8E5M2, Float};
 

@@ -83,15 +83,15 @@ mod sealed {
     impl Sealed for super::F8E5M2 {}
 }
 
-/// A floating type: `f32`, `f16`, `bf16`, or one of the 8-bit [`F8E4M3`] and [`F8E5M2`]. Every value of each is exactly an
-/// `f32`.
+/// A floating type: `f32`, `f16`, `bf16`, or one of the 8-bit [`F8E4M3`] and [`F8E5M2`]. Every value of each is exactly
+/// an `f32`.
 pub trait Float: sealed::Sealed + Copy {
     /// The type's name as a value.
     const DTYPE: DType;
     /// The same number as an `f32`, exactly.
     fn to_f32(self) -> f32;
-    /// The nearest number to an `f32`, ties to even. Beyond the range, and of an infinity: an infinity, but the largest finite
-    /// number of an 8-bit type. NaN stays NaN.
+    /// The nearest number to an `f32`, ties to even. Beyond the range, and of an infinity: an infinity, but the largest
+    /// finite number of an 8-bit type. NaN stays NaN.
     fn from_f32(value: f32) -> Self;
 }
 

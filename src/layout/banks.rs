@@ -1,8 +1,8 @@
 //! A model of shared memory's banks: how many passes (*wavefronts*) an access of a warp takes, and how few it could.
 //!
-//! 32 banks of 4 bytes; word `address / 4` is in bank `address / 4 % 32`. A warp's access of 4 bytes a lane is served at
-//! once; of 8 bytes, 16 lanes at a time; of 16 bytes, 8 lanes at a time. Within such a phase, lanes that want the same word
-//! share it, and different words of one bank wait for each other.
+//! 32 banks of 4 bytes; word `address / 4` is in bank `address / 4 % 32`. A warp's access of 4 bytes a lane is served
+//! at once; of 8 bytes, 16 lanes at a time; of 16 bytes, 8 lanes at a time. Within such a phase, lanes that want the
+//! same word share it, and different words of one bank wait for each other.
 
 use std::collections::BTreeSet;
 
@@ -25,9 +25,9 @@ impl Wavefronts {
     }
 }
 
-/// The wavefronts of one warp's access: `addresses[lane]` is the byte address of a lane, or `None` for one that takes no
-/// part; `width` is the bytes a lane accesses. `None` unless width is 4, 8 or 16, there are at most 32 lanes, and every address
-/// is a multiple of the width below 2⁶³.
+/// The wavefronts of one warp's access: `addresses[lane]` is the byte address of a lane, or `None` for one that takes
+/// no part; `width` is the bytes a lane accesses. `None` unless width is 4, 8 or 16, there are at most 32 lanes, and
+/// every address is a multiple of the width below 2⁶³.
 pub fn wavefronts(addresses: &[Option<u64>], width: u64) -> Option<Wavefronts> {
     let lanes_per_phase = match width {
         4 => 32,

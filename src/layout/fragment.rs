@@ -10,8 +10,8 @@
 //!     column = e + 4 · t + 16 · c     e < 4, the byte of the register
 //! ```
 //!
-//! Each coordinate's digits form a mixed-radix number themselves, which makes the map a bijection, and gives the inverse.
-//! A is `[M, K]`, B is given as `[N, K]` (as weights lie in memory; the ISA draws it as K × N), D as `[M, N]`.
+//! Each coordinate's digits form a mixed-radix number themselves, which makes the map a bijection, and gives the
+//! inverse. A is `[M, K]`, B is given as `[N, K]` (as weights lie in memory; the ISA draws it as K × N), D as `[M, N]`.
 
 /// One digit of a lane, register or element number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +76,8 @@ pub const MMA_M16N8K16_B: Fragment =
 pub const MMA_M16N8_D: Fragment =
     Fragment { lane: [cols(4, 2), rows(8, 1), NONE], register: [cols(2, 1), rows(2, 8), NONE], element: NONE };
 
-/// One matrix of `ldmatrix` (8 × 8 of 16 bits), in bytes: 8 × 16, one register of four (PTX ISA §9.7.14.5.15). Register `i`
-/// of an x4 is matrix `i`.
+/// One matrix of `ldmatrix` (8 × 8 of 16 bits), in bytes: 8 × 16, one register of four (PTX ISA §9.7.14.5.15). Register
+/// `i` of an x4 is matrix `i`.
 pub const LDMATRIX: Fragment =
     Fragment { lane: [cols(4, 4), rows(8, 1), NONE], register: [NONE, NONE, NONE], element: cols(4, 1) };
 
@@ -88,8 +88,8 @@ pub const WGMMA_M64K32_A: Fragment = Fragment {
     element: cols(4, 1),
 };
 
-/// D of `wgmma.m64nN` with 32-bit elements: 64 × N, N / 2 registers (PTX ISA §9.7.15.5.1). `None` unless N is a multiple
-/// of 8 from 8 to 256.
+/// D of `wgmma.m64nN` with 32-bit elements: 64 × N, N / 2 registers (PTX ISA §9.7.15.5.1). `None` unless N is a
+/// multiple of 8 from 8 to 256.
 pub const fn wgmma_d(n: u32) -> Option<Fragment> {
     if !n.is_multiple_of(8) || n == 0 || n > 256 {
         return None;
@@ -184,7 +184,8 @@ pub const fn ldmatrix_a(lane: u32) -> RowChunk {
     RowChunk { row: lane % 16, chunk: lane / 16 }
 }
 
-/// What lane 0..32 asks `ldmatrix.x4` for, so that its registers are two [`MMA_M16N8K32_B`]: rows 0–7 of `[N, K]`, then 8–15.
+/// What lane 0..32 asks `ldmatrix.x4` for, so that its registers are two [`MMA_M16N8K32_B`]: rows 0–7 of `[N, K]`, then
+/// 8–15.
 pub const fn ldmatrix_b(lane: u32) -> RowChunk {
     RowChunk { row: lane / 16 * 8 + lane % 8, chunk: lane / 8 % 2 }
 }

@@ -7,8 +7,8 @@
 //! | 32 | 8 | `2 · (r % 4)` |
 //! | 16 | 4 | `2 · (r / 2 % 2)` |
 //!
-//! Lanes write 8 bytes (two neighbouring columns of an accumulator) and read 16 (a quad) or 4 (one column); none of these
-//! meets a bank conflict. `kernels/tile/stage.cuh` is the same map.
+//! Lanes write 8 bytes (two neighbouring columns of an accumulator) and read 16 (a quad) or 4 (one column); none of
+//! these meets a bank conflict. `kernels/tile/stage.cuh` is the same map.
 
 /// Rows of a stage: those of one accumulator fragment.
 pub const ROWS: u32 = 16;

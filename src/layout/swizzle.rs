@@ -1,17 +1,17 @@
 //! Where the 16-byte chunks of a tile stand in shared memory, so that no access meets a bank conflict.
 //!
-//! A *line* is the 128 bytes that all 32 banks hold side by side: 8 chunks. A tile is rows of 64 or 128 bytes. Chunk `c`
-//! of row `r` stands at place `c ^ f(r)` of its row:
+//! A *line* is the 128 bytes that all 32 banks hold side by side: 8 chunks. A tile is rows of 64 or 128 bytes. Chunk
+//! `c` of row `r` stands at place `c ^ f(r)` of its row:
 //!
 //! | row | rows a line | `f(r)` | equal to |
 //! |---|---|---|---|
 //! | 64 bytes | 2 | `r / 2 % 4` | TMA's 64-byte swizzle |
 //! | 128 bytes | 1 | `r % 8` | TMA's and wgmma's 128-byte swizzle |
 //!
-//! In digits: a byte offset is `line · 128 + half · 64 + chunk · 16 + byte` for 64-byte rows, and `row = 2 · line + half`, so
-//! `f` is `line % 4`; for 128-byte rows a row is a line and `f` is `line % 8`. Both are one rule on addresses: the low bits
-//! of the line number are XORed onto the chunk. The same chunk of 8 rows, which ldmatrix reads at once, falls on all 8
-//! places of a line, and a whole row stays whole.
+//! In digits: a byte offset is `line · 128 + half · 64 + chunk · 16 + byte` for 64-byte rows, and
+//! `row = 2 · line + half`, so `f` is `line % 4`; for 128-byte rows a row is a line and `f` is `line % 8`. Both are one
+//! rule on addresses: the low bits of the line number are XORed onto the chunk. The same chunk of 8 rows, which
+//! ldmatrix reads at once, falls on all 8 places of a line, and a whole row stays whole.
 //!
 //! `kernels/tile/swizzle.cuh` is the same map.
 
@@ -68,7 +68,8 @@ impl Swizzle {
     }
 }
 
-/// TMA's 128-byte swizzle as the hardware applies it, to address bits: bits 4–6 are XORed with bits 7–9. Its own inverse.
+/// TMA's 128-byte swizzle as the hardware applies it, to address bits: bits 4–6 are XORed with bits 7–9. Its own
+/// inverse.
 ///
 /// For a tile of 128-byte rows that starts at a multiple of 1024 bytes this is [`Swizzle::ROWS_OF_128`].
 pub const fn tma_128(address: u64) -> u64 {

@@ -17,10 +17,10 @@ use crate::{Error, Result};
 /// out[i]  = Σ_seen exp(s) v[j] / D,      lse[i] = ln D,      D = Σ_seen exp(s) + exp(sink[h])
 /// ```
 ///
-/// A run launches the quantizers too; [`AttentionInt8Plan`] prints and counts every launch. P·V is in the type of V, or in e4m3
-/// where the problem says so (compute capability 8.9 and later). What the mean of K moves is put back into `lse`, `sinks` and
-/// `softcap`, so that all numbers are those of attention itself, up to what 8 bits lose. A query that sees nothing gives 0 and −∞
-/// where it has no sink. Same plan, same bits.
+/// A run launches the quantizers too; [`AttentionInt8Plan`] prints and counts every launch. P·V is in the type of V, or
+/// in e4m3 where the problem says so (compute capability 8.9 and later). What the mean of K moves is put back into
+/// `lse`, `sinks` and `softcap`, so that all numbers are those of attention itself, up to what 8 bits lose. A query
+/// that sees nothing gives 0 and −∞ where it has no sink. Same plan, same bits.
 ///
 /// Q, K and V come in 16 bits and are quantized anew in every run; pages and lengths of queries are served by
 /// [`Attention`](super::Attention). To spare the pass over K for the tokens that follow a prompt, keep what [`Mean::Computed`]
@@ -72,9 +72,10 @@ use crate::{Error, Result};
 /// # }
 /// ```
 ///
-/// A NaN or an infinity in a query spoils its row; in a key its head where the mean is computed, else the rows that see it; in a
-/// value with e4m3 its channel, and in 16 bits the channel of the rows that see it, and maybe of others: masked, but not past the end
-/// of its sequence, it may reach queries that do not see it. All but values in 16 bits are told by
+/// A NaN or an infinity in a query spoils its row; in a key its head where the mean is computed, else the rows that see
+/// it; in a value with e4m3 its channel, and in 16 bits the channel of the rows that see it, and maybe of others:
+/// masked, but not past the end of its sequence, it may reach queries that do not see it. All but values in 16 bits are
+/// told by
 /// [`nonfinite_input`](crate::device::StatusFlags::nonfinite_input).
 #[derive(Clone, Debug)]
 pub struct AttentionInt8 {
@@ -105,7 +106,8 @@ pub struct AttentionInt8Args<'a, T, O> {
     pub scale: f32,
     /// `s` becomes `cap · tanh(s / cap)`; above 0.
     pub softcap: Option<f32>,
-    /// `[heads]`: the score of one more key of each head, which has no value (gpt-oss). First keys that a window keeps are
+    /// `[heads]`: the score of one more key of each head, which has no value (gpt-oss). First keys that a window keeps
+    /// are
     /// [`Mask::keep_first`](crate::plan::attention::Mask::keep_first).
     pub sinks: Option<View<'a, f32>>,
     /// ALiBi, `[heads]`: a score loses `slope · |p − j|` ([`alibi_slopes`](super::alibi_slopes)).
@@ -114,7 +116,8 @@ pub struct AttentionInt8Args<'a, T, O> {
     pub bias: Option<ScoreBias<'a, T>>,
     /// Bits of keys at the end that are seen.
     pub tree: Option<TreeMask<'a>>,
-    /// At least [`AttentionInt8Plan::scratch_bytes`], aligned to [`OPERAND_ALIGN`](crate::plan::attention_quantize::OPERAND_ALIGN).
+    /// At least [`AttentionInt8Plan::scratch_bytes`], aligned to
+    /// [`OPERAND_ALIGN`](crate::plan::attention_quantize::OPERAND_ALIGN).
     pub scratch: ViewMut<'a, u8>,
     /// Where a non-finite input is told, and lengths that were cut.
     pub status: Option<&'a mut Status>,
@@ -206,9 +209,9 @@ impl AttentionInt8 {
     /// Checks the arguments and gives the steps of a run, in order, to `each`; stops at its first error.
     ///
     /// # Errors
-    /// As [`AttentionQuantize::launches`], of whose operands `scratch` is the buffer; an output that has not its rows, whose
-    /// rows meet, or that overlaps an input; sinks or slopes that are not one a head; a bias or a mask too short, or a bias not
-    /// in f32; a scale or soft-cap that is not above 0 and finite.
+    /// As [`AttentionQuantize::launches`], of whose operands `scratch` is the buffer; an output that has not its rows,
+    /// whose rows meet, or that overlaps an input; sinks or slopes that are not one a head; a bias or a mask too short,
+    /// or a bias not in f32; a scale or soft-cap that is not above 0 and finite.
     pub fn launches<T: InputElement, O: InputElement>(
         &self,
         plan: &AttentionInt8Plan,

@@ -9,8 +9,8 @@ use crate::plan::attention_quantize::{
 use crate::plan::quantize_rows::Input;
 use crate::{Error, Result};
 
-/// Quantizes Q and K to int8 with one scale for each token and head, and V, if that is wanted, to e4m3 with one scale for each
-/// head and channel of a sequence.
+/// Quantizes Q and K to int8 with one scale for each token and head, and V, if that is wanted, to e4m3 with one scale
+/// for each head and channel of a sequence.
 ///
 /// | what | scale | code |
 /// |---|---|---|
@@ -18,15 +18,16 @@ use crate::{Error, Result};
 /// | `k[j, h, :] − mean[h, :]` | the same | the same |
 /// | `v[:, h, c]` | `absmax / 448` | the nearest of `v / scale`, ties to even, never beyond the largest |
 ///
-/// The mean of K over the keys of a sequence moves all scores of a query by one number, `shift = Σ q · mean`, which softmax does
-/// not see and which is kept for those who do (the log-sum-exp, soft-caps, sinks): keys that share an offset lose nothing to it.
+/// The mean of K over the keys of a sequence moves all scores of a query by one number, `shift = Σ q · mean`, which
+/// softmax does not see and which is kept for those who do (the log-sum-exp, soft-caps, sinks): keys that share an
+/// offset lose nothing to it.
 ///
-/// Codes and scales are bit for bit those of [`reference::attention_quantize`](crate::reference::attention_quantize), given the
-/// mean: every step is one IEEE f32 operation. The mean is an f32 sum in an order that the plan fixes, within
+/// Codes and scales are bit for bit those of [`reference::attention_quantize`](crate::reference::attention_quantize),
+/// given the mean: every step is one IEEE f32 operation. The mean is an f32 sum in an order that the plan fixes, within
 /// `keys · 2⁻²⁴ · mean|k|` of the true one; the shift one of `head_dim` terms. Same plan, same bits.
 ///
-/// A row of Q or K with a NaN or an infinity (K: less its mean, so that one such key spoils its head) has the scale NaN and
-/// codes 0, as has a channel of V; [`nonfinite_input`](crate::device::StatusFlags::nonfinite_input) is raised.
+/// A row of Q or K with a NaN or an infinity (K: less its mean, so that one such key spoils its head) has the scale NaN
+/// and codes 0, as has a channel of V; [`nonfinite_input`](crate::device::StatusFlags::nonfinite_input) is raised.
 #[derive(Clone, Debug)]
 pub struct AttentionQuantize {
     device: Device,
@@ -61,8 +62,9 @@ pub struct AttentionQuantizeArgs<'a, T> {
     pub cu_keys: Option<View<'a, u32>>,
     /// Keys of each sequence, `[batch]` on the device, where they are fewer than there is room for.
     pub key_lengths: Option<View<'a, u32>>,
-    /// At least [`OperandLayout::bytes`](plan::OperandLayout::bytes), aligned to [`OPERAND_ALIGN`]: the codes, scales and shifts,
-    /// where the [layout](AttentionQuantizePlan::layout) says. What belongs to tokens that are not there is not written.
+    /// At least [`OperandLayout::bytes`](plan::OperandLayout::bytes), aligned to [`OPERAND_ALIGN`]: the codes, scales
+    /// and shifts, where the [layout](AttentionQuantizePlan::layout) says. What belongs to tokens that are not there is
+    /// not written.
     pub operands: ViewMut<'a, u8>,
     /// Where a non-finite input is told, and lengths that were cut.
     pub status: Option<&'a mut Status>,
@@ -97,7 +99,8 @@ impl AttentionQuantize {
         plan::plan(problem, self.device.facts())
     }
 
-    /// Bytes of operands that cover every problem of no size above those of `max`, with the same mean and values, packed if it is.
+    /// Bytes of operands that cover every problem of no size above those of `max`, with the same mean and values,
+    /// packed if it is.
     ///
     /// # Errors
     /// As [`plan::operands_bound`]; another input than this operation's, or values where it was made without.
@@ -258,8 +261,8 @@ impl AttentionQuantize {
         Ok(())
     }
 
-    /// What a run reads and writes, each as the plan wants it, q, k and v cut to that; `buffer` is what the operands are called. Whether it may share
-    /// memory is not asked yet.
+    /// What a run reads and writes, each as the plan wants it, q, k and v cut to that; `buffer` is what the operands
+    /// are called. Whether it may share memory is not asked yet.
     pub(super) fn operands<T: InputElement>(
         &self,
         plan: &AttentionQuantizePlan,

@@ -6,8 +6,8 @@ use crate::device::{Device, Launch, Matrix, Region, Stream, ViewMut};
 use crate::manifest::Entry;
 use crate::plan::column_sums::{self as plan, ColumnSumsPlan};
 
-/// Adds up each row of int8 codes `[N, K]`: what [`Gemm`](super::Gemm) takes as `column_sums` where the other operand has
-/// zero points. Exact in s32.
+/// Adds up each row of int8 codes `[N, K]`: what [`Gemm`](super::Gemm) takes as `column_sums` where the other operand
+/// has zero points. Exact in s32.
 #[derive(Clone, Debug)]
 pub struct ColumnSums {
     device: Device,
@@ -31,8 +31,8 @@ impl ColumnSums {
         plan::plan(rows, cols, self.device.facts())
     }
 
-    /// Does the planned work on a stream: codes `[N, K]` with any leading dimension and alignment, `sums` of N elements.
-    /// Allocates nothing and does not wait.
+    /// Does the planned work on a stream: codes `[N, K]` with any leading dimension and alignment, `sums` of N
+    /// elements. Allocates nothing and does not wait.
     ///
     /// # Errors
     /// A plan of another device or shape; sums of another number, or that overlap the codes; operands or a stream

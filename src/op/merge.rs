@@ -19,10 +19,11 @@ use crate::{Error, Result};
 /// 0 and −∞. An lse that is NaN or +∞ makes its row NaN. Parts are added in the order in which they are given, in f32,
 /// so every plan and every layout gives the same bits.
 ///
-/// Parts come of [`Attention`](super::Attention) with [`wide_output`](crate::plan::attention::AttentionProblem::wide_output) and
-/// its log-sum-exps. It counts the place of a query from the end of the keys it is given, so where `n` later keys are left to
-/// other parts, say `right: Some(n)` for a causal mask (where `n` is the number of queries or more, none), and a window reaches
-/// back by `n` less. With ALiBi such a part's log-sum-exps are `slope · n` too high. Kept first keys and sinks belong to one part.
+/// Parts come of [`Attention`](super::Attention) with
+/// [`wide_output`](crate::plan::attention::AttentionProblem::wide_output) and its log-sum-exps. It counts the place of
+/// a query from the end of the keys it is given, so where `n` later keys are left to other parts, say `right: Some(n)`
+/// for a causal mask (where `n` is the number of queries or more, none), and a window reaches back by `n` less. With
+/// ALiBi such a part's log-sum-exps are `slope · n` too high. Kept first keys and sinks belong to one part.
 ///
 #[cfg_attr(feature = "emulator", doc = "```")]
 #[cfg_attr(not(feature = "emulator"), doc = "```ignore")]
@@ -98,8 +99,8 @@ pub struct LseMut<'a> {
 /// What one run works on.
 ///
 /// Several sequences are one row of tokens. Of `[batch, tokens, heads, value_dim]` batch · tokens are the tokens, and
-/// `LogSumExp { batch: queries, head: batch * queries, .. }` makes the log-sum-exps to match; of `[batch, heads, tokens,
-/// value_dim]` batch · heads are the heads. Else run once for each.
+/// `LogSumExp { batch: queries, head: batch * queries, .. }` makes the log-sum-exps to match; of
+/// `[batch, heads, tokens, value_dim]` batch · heads are the heads. Else run once for each.
 pub struct MergeArgs<'a, T, O> {
     /// Outputs of the parts. 16 bytes are read at once where the address, all strides, and value_dim are multiples of
     /// that, and those of `out` too.

@@ -15,10 +15,11 @@ use crate::{Error, Result};
 ///
 /// Every step is one IEEE f32 operation, subnormals kept, so codes and scales are bit for bit those of
 /// [`reference::quantize`](crate::reference::quantize()) under every plan. A scale serves what the [`Scheme`] says. Numbers
-/// that share one are together 0 where it is 0. Where one of them is a NaN or an infinity (as a product, too) their scale is
-/// NaN, their codes and their zero point are 0, and [`nonfinite_input`](crate::device::StatusFlags::nonfinite_input) is
-/// raised. With a given scale it is raised too; a NaN then gets the code of 0 (as an 8-bit float 0x7F), an infinity that of
-/// the largest number, and a scale that is not above 0 makes codes 0.
+/// that share one are together 0 where it is 0. Where one of them is a NaN or an infinity (as a product, too) their
+/// scale is NaN, their codes and their zero point are 0, and
+/// [`nonfinite_input`](crate::device::StatusFlags::nonfinite_input) is raised. With a given scale it is raised too; a
+/// NaN then gets the code of 0 (as an 8-bit float 0x7F), an infinity that of the largest number, and a scale that is
+/// not above 0 makes codes 0.
 ///
 #[cfg_attr(feature = "emulator", doc = "```")]
 #[cfg_attr(not(feature = "emulator"), doc = "```ignore")]
@@ -92,7 +93,8 @@ pub struct QuantizeArgs<'a, T, C> {
     pub codes: MatrixMut<'a, C>,
     /// The scales.
     pub scaling: Scaling<'a>,
-    /// A factor for each column of the codes, by which x is multiplied first, such as the inverse of SmoothQuant's scales.
+    /// A factor for each column of the codes, by which x is multiplied first, such as the inverse of SmoothQuant's
+    /// scales.
     pub factors: Option<View<'a, f32>>,
     /// Where a non-finite input is told.
     pub status: Option<&'a mut Status>,
@@ -150,9 +152,9 @@ impl Quantize {
     /// Checks the arguments and gives the steps of a run, in order, to `each`; stops at its first error.
     ///
     /// # Errors
-    /// Shapes, types, scales or a device that are not the plan's; a leading dimension of the codes that is no multiple of
-    /// 16, not their width, or beyond an i32; codes not aligned to 16 bytes; scales of groups that are too few or meet;
-    /// a zero point of other codes than int8; an output that overlaps another operand.
+    /// Shapes, types, scales or a device that are not the plan's; a leading dimension of the codes that is no multiple
+    /// of 16, not their width, or beyond an i32; codes not aligned to 16 bytes; scales of groups that are too few or
+    /// meet; a zero point of other codes than int8; an output that overlaps another operand.
     pub fn launches<T: InputElement, C: CodeElement>(
         &self,
         plan: &QuantizePlan,

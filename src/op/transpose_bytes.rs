@@ -30,9 +30,9 @@ impl TransposeBytes {
         plan::plan(rows, cols, self.device.facts())
     }
 
-    /// Does the planned work on a stream: `x` is `[K, N]` with any leading dimension and alignment; `out` has N rows of `ld`
-    /// bytes, a multiple of 16, at least K, all of it written (what lies beyond K with zeros), aligned to 16 bytes.
-    /// Allocates nothing and does not wait.
+    /// Does the planned work on a stream: `x` is `[K, N]` with any leading dimension and alignment; `out` has N rows of
+    /// `ld` bytes, a multiple of 16, at least K, all of it written (what lies beyond K with zeros), aligned to 16
+    /// bytes. Allocates nothing and does not wait.
     ///
     /// # Errors
     /// A plan of another device or shape; an output that is not as said or overlaps `x`; operands or a stream of

@@ -1,5 +1,5 @@
-//! Plans of attention in 8 bits: the quantizers of its operands, then `prefill_int8`, which makes scores of signed bytes and
-//! takes values in 16 bits or in e4m3.
+//! Plans of attention in 8 bits: the quantizers of its operands, then `prefill_int8`, which makes scores of signed
+//! bytes and takes values in 16 bits or in e4m3.
 
 use std::fmt;
 
@@ -126,8 +126,8 @@ pub fn scratch_bound(max: &AttentionInt8Problem, facts: &DeviceFacts) -> Result<
 /// The plan of a problem. Pure.
 ///
 /// # Errors
-/// As [`attention_quantize::plan`]; [`Error::Unsupported`] for more channels of V than the codes of Q and K have bytes, an f32
-/// output, and a device without enough shared memory; [`Error::Shape`] for a mask that contradicts itself.
+/// As [`attention_quantize::plan`]; [`Error::Unsupported`] for more channels of V than the codes of Q and K have bytes,
+/// an f32 output, and a device without enough shared memory; [`Error::Shape`] for a mask that contradicts itself.
 pub fn plan(problem: &AttentionInt8Problem, facts: &DeviceFacts) -> Result<AttentionInt8Plan> {
     let p = &problem.operands;
     let quantize = attention_quantize::plan(p, facts)?;

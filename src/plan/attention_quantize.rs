@@ -1,5 +1,5 @@
-//! Plans of the quantizers of attention: Q and K to signed bytes with a scale for each token and head, K less its mean over
-//! the keys, and V to e4m3 with a scale for each channel.
+//! Plans of the quantizers of attention: Q and K to signed bytes with a scale for each token and head, K less its mean
+//! over the keys, and V to e4m3 with a scale for each channel.
 //!
 //! | launch | when | gives |
 //! |---|---|---|
@@ -43,8 +43,8 @@ const MEAN_BYTES: u32 = 8192;
 pub enum KeyMean {
     /// The mean over the keys of the sequence, which is written for later use.
     Computed,
-    /// One that is given, such as that of a prompt for the tokens that follow. Any finite one gives right results; one near the true
-    /// mean loses least.
+    /// One that is given, such as that of a prompt for the tokens that follow. Any finite one gives right results; one
+    /// near the true mean loses least.
     Given,
     /// Nothing.
     Zero,
@@ -78,8 +78,8 @@ pub struct AttentionQuantizeProblem {
 }
 
 impl AttentionQuantizeProblem {
-    /// One sequence of so many queries and keys, with heads of one size: `[queries, keys]`, `[heads, kv_heads]`; the mean is computed
-    /// and values stay in 16 bits.
+    /// One sequence of so many queries and keys, with heads of one size: `[queries, keys]`, `[heads, kv_heads]`; the
+    /// mean is computed and values stay in 16 bits.
     pub const fn new(
         [queries, keys]: [usize; 2],
         [heads, kv_heads]: [usize; 2],
@@ -111,8 +111,8 @@ impl AttentionQuantizeProblem {
         self.packed.unwrap_or([self.batch.saturating_mul(self.queries), self.batch.saturating_mul(self.keys)])
     }
 
-    /// Positions in a row of scales of Q and of K. With packed sequences the first of sequence b is that of its first token
-    /// rounded down to a multiple of 64, plus 64 b; else each sequence has a row of its own.
+    /// Positions in a row of scales of Q and of K. With packed sequences the first of sequence b is that of its first
+    /// token rounded down to a multiple of 64, plus 64 b; else each sequence has a row of its own.
     pub fn pitches(&self) -> [usize; 2] {
         match self.packed {
             Some(totals) => totals.map(|total| total / POSITIONS * POSITIONS + POSITIONS * self.batch),
@@ -198,8 +198,8 @@ pub struct OperandLayout {
     pub k_scales: Range<usize>,
     /// f32 as `q_scales`: `Σ q · mean`; none where nothing is taken from K.
     pub shift: Range<usize>,
-    /// e4m3 `[batch, kv_heads, value_dim, positions]`, packed `[kv_heads, value_dim, positions]`; every 16 keys stand as 0 1 8 9
-    /// 2 3 10 11 4 5 12 13 6 7 14 15. None without values.
+    /// e4m3 `[batch, kv_heads, value_dim, positions]`, packed `[kv_heads, value_dim, positions]`; every 16 keys stand
+    /// as 0 1 8 9 2 3 10 11 4 5 12 13 6 7 14 15. None without values.
     pub v_codes: Range<usize>,
     /// f32 `[batch, kv_heads, value_dim]`. None without values.
     pub v_scales: Range<usize>,
@@ -359,14 +359,15 @@ pub fn entries(input: Input, values: bool) -> impl Iterator<Item = Entry> {
     kernels(input).into_iter().take(if values { 4 } else { 3 })
 }
 
-/// Bytes of operands that cover [`plan`] of every problem of no size above those of `max`, with the same input, mean and values,
-/// packed if `max` is, on this device.
+/// Bytes of operands that cover [`plan`] of every problem of no size above those of `max`, with the same input, mean
+/// and values, packed if `max` is, on this device.
 ///
 /// # Errors
 /// As [`plan`] of `max`.
 pub fn operands_bound(max: &AttentionQuantizeProblem, facts: &DeviceFacts) -> Result<usize> {
     served(max, facts)?;
-    // Few heads may be cut into many slices: of all blocks at once, each leaves a row, but none of fewer keys than a slice has.
+    // Few heads may be cut into many slices: of all blocks at once, each leaves a row, but none of fewer keys than a
+    // slice has.
     let rows = match max.walked() {
         0 => 0,
         tensors => (resident(max, facts) / tensors).min(max.batch * max.kv_heads * max.keys.div_ceil(LEAST_SLICE)),

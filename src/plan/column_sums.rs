@@ -1,4 +1,5 @@
-//! Plans of `column_sums`: the sum of each row of int8 codes `[rows, cols]`, which as weights `[N, K]` are summed over K.
+//! Plans of `column_sums`: the sum of each row of int8 codes `[rows, cols]`, which as weights `[N, K]` are summed over
+//! K.
 
 use std::fmt;
 

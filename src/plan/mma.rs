@@ -1,6 +1,7 @@
 //! The tiles of `mma` for every pair of operands, at the rates of an architecture.
 
-/// One pair of operands: type and direction of K of each, rates, entries; or of groups of K: types, rates, `grouped`, entries.
+/// One pair of operands: type and direction of K of each, rates, entries; or of groups of K: types, rates, `grouped`,
+/// entries.
 macro_rules! pair {
     ($a:ident $way_a:ident, $b:ident $way_b:ident, $rates:expr, $($entry:ident)*) => {
         $crate::plan::mma::pair!($a $way_a, $b $way_b, $rates, new false, $($entry)*)

@@ -110,8 +110,8 @@ fn dimensions(rows: usize, cols: usize) -> Result<()> {
     Ok(())
 }
 
-/// The launch of `blocks` blocks that take one piece of work after another, no more of them than the device holds at once;
-/// `None` without work. `shared` is what they have statically.
+/// The launch of `blocks` blocks that take one piece of work after another, no more of them than the device holds at
+/// once; `None` without work. `shared` is what they have statically.
 fn all_resident(entry: Entry, blocks: u64, shared: u32, facts: &DeviceFacts) -> Result<Option<Geometry>> {
     model(facts)?;
     let resident = facts.resident_blocks(entry.row(), shared);

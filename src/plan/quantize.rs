@@ -1,5 +1,5 @@
-//! Plans of `quantize_rows`, `quantize_groups` and `quantize_columns`: floats to 8-bit codes, with scales that are found or
-//! given.
+//! Plans of `quantize_rows`, `quantize_groups` and `quantize_columns`: floats to 8-bit codes, with scales that are
+//! found or given.
 //!
 //! | scheme | scales | kernel, K along the rows of x | K down the rows of x |
 //! |---|---|---|---|
@@ -266,8 +266,8 @@ pub fn plan(problem: &QuantizeProblem, facts: &DeviceFacts) -> Result<QuantizePl
     })
 }
 
-/// Every legal plan of a problem: of rows with the row kept on chip, where it fits, and read twice; of columns with K in
-/// parts and whole.
+/// Every legal plan of a problem: of rows with the row kept on chip, where it fits, and read twice; of columns with K
+/// in parts and whole.
 pub fn candidates(problem: &QuantizeProblem, facts: &DeviceFacts) -> impl Iterator<Item = QuantizePlan> + use<> {
     let (problem, facts) = (*problem, *facts);
     let fits = check(&problem, &facts).is_ok();

@@ -159,8 +159,8 @@ fn make(problem: &QuantizeRowsProblem, facts: &DeviceFacts, cached: bool) -> Res
     Ok(plan.geometry.is_some().then_some(plan))
 }
 
-/// The launch of a kernel whose blocks take one row of `row_bytes` after another, kept in shared memory if it is `cached`;
-/// `None` where that does not fit. No more blocks than the device holds at once.
+/// The launch of a kernel whose blocks take one row of `row_bytes` after another, kept in shared memory if it is
+/// `cached`; `None` where that does not fit. No more blocks than the device holds at once.
 pub(super) fn rows_geometry(
     entry: Entry,
     rows: usize,

@@ -4,7 +4,8 @@ use super::Model;
 use super::gemm::Tiles;
 use super::tile::Rates;
 
-/// A100: 1024 dense multiply-accumulates of 16-bit floats a cycle, twice as many of int8; about 40 bytes a cycle from L2.
+/// A100: 1024 dense multiply-accumulates of 16-bit floats a cycle, twice as many of int8; about 40 bytes a cycle from
+/// L2.
 const S8: Rates = Rates { macs: 2048, element: 1, l2: 40 };
 const F16: Rates = Rates { macs: 1024, element: 2, l2: 40 };
 

@@ -4,8 +4,8 @@ use super::Model;
 use super::gemm::Tiles;
 use super::tile::Rates;
 
-/// L40: 181 dense TFLOP/s of f16 with f32 sums over 142 multiprocessors at 2.49 GHz are 256 multiply-accumulates a cycle,
-/// twice as many of 8-bit elements. What L2 gives is a guess.
+/// L40: 181 dense TFLOP/s of f16 with f32 sums over 142 multiprocessors at 2.49 GHz are 256 multiply-accumulates a
+/// cycle, twice as many of 8-bit elements. What L2 gives is a guess.
 const EIGHT: Rates = Rates { macs: 512, element: 1, l2: 32 };
 const F16: Rates = Rates { macs: 256, element: 2, l2: 32 };
 

@@ -127,8 +127,8 @@ impl Tile {
         }
     }
 
-    /// The same of a kernel that sums by groups of K. Each group's sum is multiplied and added at 128 lanes a cycle, and a slice
-    /// is whole groups.
+    /// The same of a kernel that sums by groups of K. Each group's sum is multiplied and added at 128 lanes a cycle,
+    /// and a slice is whole groups.
     pub const fn grouped(entry: Entry, rates: Rates) -> Tile {
         let tile = Tile::new(entry, rates);
         Tile { unit: GROUP / tile.k, math: tile.math + 2 * tile.m * tile.n * tile.k / (128 * GROUP), ..tile }
@@ -336,10 +336,11 @@ mod tests {
         let work = Work { m: 1, n: 1024, k: 8192, batch: 1, bytes, out: 2 };
         // (1 + 1024) * 8192 bytes read and 2 * 1024 written, by 40 multiprocessors: 8398848 / 640 = 13123 cycles.
         for (split, cost) in [
-            // One round of 16 blocks. A load waits 900 / 3 = 300 cycles. 64 * 300 + 102 * 2 / 4 = 19251, and 1800 to fill
-            // the pipeline: 21051, more than the memory's, of which a quarter is added.
+            // One round of 16 blocks. A load waits 900 / 3 = 300 cycles. 64 * 300 + 102 * 2 / 4 = 19251, and 1800 to
+            // fill the pipeline: 21051, more than the memory's, of which a quarter is added.
             (1, 21_051 + 3280),
-            // One round of 32. 32 * 300 + 51 + 1800 = 11451, less than the memory's 13123. The split: 4000 + (1 + 2) * 102.
+            // One round of 32. 32 * 300 + 51 + 1800 = 11451, less than the memory's 13123. The split: 4000 + (1 + 2) *
+            // 102.
             (2, 13_123 + 2862 + 4306),
             // Two rounds of 64 in all, one behind the other's loads: 900 / 6 = 150 is less than the 256 of L2.
             // 2 * (16 * 256 + 51) + 1800 = 10094. The split: 4000 + (2 + 4) * 102.
@@ -361,8 +362,8 @@ mod tests {
         }
     }
 
-    /// Sums of 16x64x4 = 4096 bytes. 164 KiB hold four blocks of 40 KiB and the driver's one, so four multiprocessors have 16
-    /// slots, which no more than 8 tiles that are split can share.
+    /// Sums of 16x64x4 = 4096 bytes. 164 KiB hold four blocks of 40 KiB and the driver's one, so four multiprocessors
+    /// have 16 slots, which no more than 8 tiles that are split can share.
     #[test]
     fn scratch_worked_out_by_hand() {
         assert_eq!(scratch(3, 5, 4), 256 + 20, "tickets start at a multiple of 256");
@@ -395,8 +396,8 @@ mod tests {
         assert_eq!(scratch_bound(&[tile], &work(1, 320, 256, 1), &small), 0, "no block of this tile fits");
     }
 
-    /// A step of 64x64x64 is 128 cycles of products at 2048 a cycle, half a group of 128. Two operations for each of the 4096
-    /// sums of a group are 64 cycles at 128 lanes, so 32 for a step.
+    /// A step of 64x64x64 is 128 cycles of products at 2048 a cycle, half a group of 128. Two operations for each of
+    /// the 4096 sums of a group are 64 cycles at 128 lanes, so 32 for a step.
     #[test]
     fn a_tile_of_groups_worked_out_by_hand() {
         let rates = Rates { macs: 2048, element: 1, l2: 40 };

@@ -1,10 +1,11 @@
 //! Measured tuning, for who asks for it: which legal plan of a product was the fastest on one device, kept in a file.
 //!
-//! The model ranks plans; a measurement on the very device may rank them otherwise. A [`Tuning`] holds what was measured under
-//! one fingerprint (the device and the kernels), and gives it back only under the same. It only ever names one of
+//! The model ranks plans; a measurement on the very device may rank them otherwise. A [`Tuning`] holds what was
+//! measured under one fingerprint (the device and the kernels), and gives it back only under the same. It only ever
+//! names one of
 //! [`candidates`], so a file can make a product slow but not wrong, and needs no more scratch than [`scratch_bound`] says.
-//! Plans that differ in how K is cut differ in the last bits of float sums: with tuning, these are a function of the file too.
-//! A batch-invariant problem stays so: all its candidates cut K alike.
+//! Plans that differ in how K is cut differ in the last bits of float sums: with tuning, these are a function of the
+//! file too. A batch-invariant problem stays so: all its candidates cut K alike.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -105,19 +106,20 @@ impl Tuning {
         self.choices.is_empty()
     }
 
-    /// The plan that was the fastest; none where the problem was not measured, or where what the file names is no legal plan.
+    /// The plan that was the fastest; none where the problem was not measured, or where what the file names is no legal
+    /// plan.
     pub fn get(&self, problem: &GemmProblem, facts: &DeviceFacts) -> Option<GemmPlan> {
         let choice = self.choices.get(&key(problem))?;
         let named = |plan: &GemmPlan| kernel(plan) == choice.kernel && plan.split_k() == choice.slices;
         eligible(problem, facts).into_iter().find(named)
     }
 
-    /// Measures what the model takes for good and keeps the fastest. Every candidate is measured as often as the others, by
-    /// turns; the least median wins, of equals the better by the model.
+    /// Measures what the model takes for good and keeps the fastest. Every candidate is measured as often as the
+    /// others, by turns; the least median wins, of equals the better by the model.
     ///
     /// # Errors
-    /// The first error of `measure`, which leaves everything as it was; [`Error::Unsupported`] when the problem has no plan to
-    /// choose from, as an empty one.
+    /// The first error of `measure`, which leaves everything as it was; [`Error::Unsupported`] when the problem has no
+    /// plan to choose from, as an empty one.
     pub fn choose(
         &mut self,
         problem: &GemmProblem,

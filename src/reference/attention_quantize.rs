@@ -4,8 +4,8 @@ use super::quantize::{Quantized, Scheme, quantize};
 use crate::format::DType;
 use crate::{Error, Result};
 
-/// The keys of 16, in the order in which [`values`] lays them: those that one thread's sums of a product by K are of stand
-/// together (PTX ISA, "Matrix Fragments for mma.m16n8k32").
+/// The keys of 16, in the order in which [`values`] lays them: those that one thread's sums of a product by K are of
+/// stand together (PTX ISA, "Matrix Fragments for mma.m16n8k32").
 pub const KEY_ORDER: [usize; 16] = [0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15];
 
 /// The mean of `rows`, `[tokens, dim]`, by channel; 0 without tokens.
@@ -54,8 +54,8 @@ pub fn shift(rows: &[f32], dim: usize, mean: &[f32]) -> Result<Vec<(f64, f64)>> 
         .collect())
 }
 
-/// The codes of `rows`, `[keys, dim]`, as `[dim, keys up to a multiple of 64]` in the order of [`KEY_ORDER`], and the scale of
-/// each channel.
+/// The codes of `rows`, `[keys, dim]`, as `[dim, keys up to a multiple of 64]` in the order of [`KEY_ORDER`], and the
+/// scale of each channel.
 ///
 /// # Errors
 /// As [`heads`].

@@ -1,7 +1,7 @@
 //! How far from the truth a right result may be, element by element.
 //!
-//! Two kinds of terms: the *slack* of everything before the last rounding, and that rounding itself ([`Rounding`]), which
-//! also knows where a type overflows to infinity.
+//! Two kinds of terms: the *slack* of everything before the last rounding, and that rounding itself ([`Rounding`]),
+//! which also knows where a type overflows to infinity.
 
 use crate::format::DType;
 use crate::{Error, Result};
@@ -47,11 +47,11 @@ impl Rounding {
 
 /// Slack of an int8 product scaled as the kernels do it: the accumulator is exact, so only the scaling rounds.
 ///
-/// `acc` is the exact sum, `product = scale_row · scale_col · acc`, and `r` is `product + bias`. With `u` = 2⁻²⁴, the kernel's
-/// `f32(acc)` is within `u` of `acc` (equal to it up to 2²⁴), the product of the scales within `u`, and their product within
-/// `u` again: `(1 + u)³ − 1` of `product` at most, to which each product that falls below the normal range adds 2⁻¹⁵⁰, the
-/// first of them multiplied by `acc`. Adding a bias rounds once more, by `u` of the sum. The factor 1.001 covers the squares of
-/// `u` and the f64 roundings of `r` itself.
+/// `acc` is the exact sum, `product = scale_row · scale_col · acc`, and `r` is `product + bias`. With `u` = 2⁻²⁴, the
+/// kernel's `f32(acc)` is within `u` of `acc` (equal to it up to 2²⁴), the product of the scales within `u`, and their
+/// product within `u` again: `(1 + u)³ − 1` of `product` at most, to which each product that falls below the normal
+/// range adds 2⁻¹⁵⁰, the first of them multiplied by `acc`. Adding a bias rounds once more, by `u` of the sum. The
+/// factor 1.001 covers the squares of `u` and the f64 roundings of `r` itself.
 pub fn scaled_s8(acc: i64, product: f64, r: f64, has_bias: bool) -> f64 {
     let roundings = if acc.unsigned_abs() <= 1 << 24 { 2.0 } else { 3.0 };
     let scaling = roundings * U_F32 * product.abs() + (acc.unsigned_abs() as f64 + 1.0) * TINY_F32;
@@ -70,9 +70,10 @@ pub struct Magnitudes {
 
 /// Slack of a floating product of `k` terms, for data of mean zero: `6 · u_w · √Σ(a·w)² + 2 · u_acc · √K · Σ|a·w|`.
 ///
-/// `u_weight` is the unit roundoff of the dequantized factors (0 when they are not rounded) and `u_accumulate` that of the
-/// sum. The first term is six standard deviations of independent roundings; the second allows the order of the sum to be
-/// anything. For data of one sign, the number of partial sums that are rounded stands for √K: pass its square as `k`.
+/// `u_weight` is the unit roundoff of the dequantized factors (0 when they are not rounded) and `u_accumulate` that of
+/// the sum. The first term is six standard deviations of independent roundings; the second allows the order of the sum
+/// to be anything. For data of one sign, the number of partial sums that are rounded stands for √K: pass its square as
+/// `k`.
 pub fn float_product(k: usize, sums: Magnitudes, u_weight: f64, u_accumulate: f64) -> f64 {
     6.0 * u_weight * sums.squares.sqrt() + 2.0 * u_accumulate * (k as f64).sqrt() * sums.absolute
 }
@@ -107,7 +108,8 @@ impl Near {
         }
     }
 
-    /// The product. With x and y off by s and t: `|x|·t + |y|·s + s·t`, and the rounding. A factor of exactly 1 rounds nothing.
+    /// The product. With x and y off by s and t: `|x|·t + |y|·s + s·t`, and the rounding. A factor of exactly 1 rounds
+    /// nothing.
     pub fn times(self, other: Near) -> Self {
         let one = Near::exactly(1.0);
         if self == one || other == one {

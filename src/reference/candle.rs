@@ -33,8 +33,8 @@ impl Oracle for Candle {
 
     /// In f32, on dequantized operands.
     ///
-    /// Both factors were rounded when they were dequantized and the sum was rounded in candle's order, so the slack is the
-    /// bound of a floating product, plus candle's rounding of the bias, plus what the kernels' epilogue may round.
+    /// Both factors were rounded when they were dequantized and the sum was rounded in candle's order, so the slack is
+    /// the bound of a floating product, plus candle's rounding of the bias, plus what the kernels' epilogue may round.
     fn linear(&self, problem: &LinearProblem<'_>) -> Result<Expected> {
         let (m, n, k) = (problem.m(), problem.n(), problem.k());
         let values = if m == 0 || n == 0 || k == 0 {
@@ -55,7 +55,8 @@ impl Oracle for Candle {
         Expected::new(m, n, problem.output(), out, slack)
     }
 
-    /// Sums in f32, in candle's order, and what f32 may lose by that on top of what the kernel may; the epilogue in f64.
+    /// Sums in f32, in candle's order, and what f32 may lose by that on top of what the kernel may; the epilogue in
+    /// f64.
     fn gemm(&self, problem: &FloatProblem<'_>) -> Result<Expected> {
         let (m, n, k) = (problem.m(), problem.n(), problem.k());
         let sums = if m == 0 || n == 0 || k == 0 {

@@ -38,8 +38,8 @@ impl Expected {
 
     /// Holds `got`, `[rows, cols]`, against this.
     ///
-    /// A finite element passes within its tolerance. An infinite one passes where the true value, moved by its slack, may
-    /// round to that infinity; where it must, a finite one fails. NaN passes only where the truth is NaN.
+    /// A finite element passes within its tolerance. An infinite one passes where the true value, moved by its slack,
+    /// may round to that infinity; where it must, a finite one fails. NaN passes only where the truth is NaN.
     ///
     /// # Errors
     /// [`Error::Shape`] when the lengths differ.
@@ -155,8 +155,8 @@ impl Comparison {
         Ok(comparison)
     }
 
-    /// Holds floats against true values, each within a tolerance of its own index. NaN passes only where the truth is NaN,
-    /// an infinity only where the truth is that infinity.
+    /// Holds floats against true values, each within a tolerance of its own index. NaN passes only where the truth is
+    /// NaN, an infinity only where the truth is that infinity.
     ///
     /// # Errors
     /// [`Error::Shape`] when the lengths differ, or are not a whole number of rows of `cols`.

@@ -96,8 +96,8 @@ pub fn epilogue(problem: &LinearProblem<'_>, acc: &[i32]) -> Result<Vec<f32>> {
 ///
 /// # Errors
 /// [`Error::Value`] naming the first sum that may not be exact: the terms of row m and column n are multiples of the product
-/// of the last bits of that row of a and that row of b, and `Σ|a·b|` exceeds what the accumulator holds of these
-/// (2²⁴, or 2¹⁴ of them with 8-bit floats and `wgmma`). [`Error::Shape`] when the output exceeds the memory of the host.
+/// of the last bits of that row of a and that row of b, and `Σ|a·b|` exceeds what the accumulator holds of these (2²⁴,
+/// or 2¹⁴ of them with 8-bit floats and `wgmma`). [`Error::Shape`] when the output exceeds the memory of the host.
 pub fn gemm(problem: &FloatProblem<'_>) -> Result<Vec<f32>> {
     if problem.by_groups().is_some() {
         return gemm_by_groups(problem, problem.k().max(1));
@@ -152,7 +152,8 @@ pub fn gemm_by_groups(problem: &FloatProblem<'_>, k_slice: usize) -> Result<Vec<
     gemm_epilogue(problem, &sums)
 }
 
-/// Whether sums with these magnitudes, `[M, N]` of each group of K, are exact in any order, or the first that may not be.
+/// Whether sums with these magnitudes, `[M, N]` of each group of K, are exact in any order, or the first that may not
+/// be.
 fn all_exact(problem: &FloatProblem<'_>, groups: &[Vec<f64>]) -> Result<()> {
     let (n, k) = (problem.n(), problem.k());
     let last_bits = |values: &[f32]| values.chunks_exact(k.max(1)).map(last_bit).collect::<Vec<f64>>();
@@ -250,8 +251,8 @@ pub(super) fn for_row_chunks<T: Send>(
     });
 }
 
-/// Fills an `[M, N]` output with `cell(m, n, row m of a, row n of w)`; leaves it alone when K = 0. Codes are widened once a
-/// block, so that the inner loop of `cell` is a multiply-add.
+/// Fills an `[M, N]` output with `cell(m, n, row m of a, row n of w)`; leaves it alone when K = 0. Codes are widened
+/// once a block, so that the inner loop of `cell` is a multiply-add.
 pub(super) fn fill<W: Copy + Default, T: Send>(
     out: &mut [T],
     a: Codes<'_>,

@@ -33,8 +33,8 @@ impl Oracle for F64 {
 
 /// Scales exact sums `[M, N]` in f64.
 ///
-/// Where the kernels leave the range of f32 on the way, so does this: a product of scales beyond f32 is infinite (and NaN
-/// times a sum of 0), and a scaled sum beyond f32 is infinite before the bias is added.
+/// Where the kernels leave the range of f32 on the way, so does this: a product of scales beyond f32 is infinite (and
+/// NaN times a sum of 0), and a scaled sum beyond f32 is infinite before the bias is added.
 pub(super) fn scale(problem: &LinearProblem<'_>, acc: &[i64]) -> Result<Expected> {
     let (m, n) = (problem.m(), problem.n());
     let mut values = output(m, n, 0f64)?;
@@ -67,7 +67,8 @@ fn straddles_f32_range(value: f64, slack: f64) -> bool {
     ((value.abs() + slack) as f32).is_infinite() && !((value.abs() - slack) as f32).is_infinite()
 }
 
-/// The product `Σₖ a[m, k] · w[n, k]` of unquantized numbers in f64, as `[M, N]`: what a quantized product stands for. With
+/// The product `Σₖ a[m, k] · w[n, k]` of unquantized numbers in f64, as `[M, N]`: what a quantized product stands for.
+/// With
 /// [`relative_rms`](super::relative_rms) it tells how much quantizing lost.
 ///
 /// # Errors

@@ -9,16 +9,16 @@ use crate::{Error, Result};
 
 /// How the instruction of a kernel adds up products, and what it loses by that.
 ///
-/// The tensor cores of an H100 cut every term off at 2^(E − 25), E the greatest exponent among the terms of one instruction
-/// and its addend, add the rest exactly, and cut the sum off after 24 bits. The emulator does the same, and `tests/golden`
-/// holds it to that GPU, bit for bit. `wgmma` of 8-bit floats cuts at 2^(E − 13) and keeps 14 bits. What other GPUs do
-/// has not been measured: should the 8-bit `mma` of an sm_89 GPU, which multiplies 8-bit floats itself, keep as little as
-/// `wgmma` does, then [`wgmma`](Accumulation::wgmma) is what to hold it to.
+/// The tensor cores of an H100 cut every term off at 2^(E − 25), E the greatest exponent among the terms of one
+/// instruction and its addend, add the rest exactly, and cut the sum off after 24 bits. The emulator does the same, and
+/// `tests/golden` holds it to that GPU, bit for bit. `wgmma` of 8-bit floats cuts at 2^(E − 13) and keeps 14 bits. What
+/// other GPUs do has not been measured: should the 8-bit `mma` of an sm_89 GPU, which multiplies 8-bit floats itself,
+/// keep as little as `wgmma` does, then [`wgmma`](Accumulation::wgmma) is what to hold it to.
 ///
-/// An instruction of `d` terms whose magnitudes, with the addend's, are at most A loses less than `(d + 1) · 2⁻²⁵ · A` by
-/// cutting terms, for 2^E ≤ A, and `2⁻²³ · A` by cutting the sum. E is counted from exponents, and that of a subnormal factor
-/// is the least of its type: factors below the least normal number count as that in A. A partial sum of another part of K
-/// is added in f32 and loses `2⁻²⁴ · A` at most; there are no more of them than instructions.
+/// An instruction of `d` terms whose magnitudes, with the addend's, are at most A loses less than `(d + 1) · 2⁻²⁵ · A`
+/// by cutting terms, for 2^E ≤ A, and `2⁻²³ · A` by cutting the sum. E is counted from exponents, and that of a
+/// subnormal factor is the least of its type: factors below the least normal number count as that in A. A partial sum
+/// of another part of K is added in f32 and loses `2⁻²⁴ · A` at most; there are no more of them than instructions.
 ///
 /// On everything recorded there, the H100 loses at most 0.42 of what is allowed here for one instruction.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,11 +36,12 @@ pub struct Accumulation {
 }
 
 impl Accumulation {
-    /// `mma.sync` with factors of these types and f32 accumulators: f16 by f16, bf16 by bf16, 8-bit floats in any pairing.
+    /// `mma.sync` with factors of these types and f32 accumulators: f16 by f16, bf16 by bf16, 8-bit floats in any
+    /// pairing.
     ///
-    /// 16-bit factors: 16 terms and one conversion, `17 + 4` units of 2⁻²⁵, and 2 for a partial sum; u_acc is 2⁻²⁴. 8-bit
-    /// factors, as an H100 does them: two sums of 16 terms, the second on top of the first, from zero, and one rounding when
-    /// the addend is added: `16 + 4`, `17 + 4`, 2, and 2 for a partial sum; u_acc the same.
+    /// 16-bit factors: 16 terms and one conversion, `17 + 4` units of 2⁻²⁵, and 2 for a partial sum; u_acc is 2⁻²⁴.
+    /// 8-bit factors, as an H100 does them: two sums of 16 terms, the second on top of the first, from zero, and one
+    /// rounding when the addend is added: `16 + 4`, `17 + 4`, 2, and 2 for a partial sum; u_acc the same.
     ///
     /// # Errors
     /// [`Error::Unsupported`] for other pairs of types.
@@ -53,8 +54,8 @@ impl Accumulation {
 
     /// `wgmma` with factors of these types and f32 accumulators; the types are those of [`mma`](Self::mma).
     ///
-    /// 16-bit factors as `mma`. 8-bit factors: 32 terms and an addend, cut at 2⁻¹³, and a sum that is cut there: 34 units of 2⁻¹³,
-    /// and a fraction for a partial sum; u_acc is 2⁻¹⁴.
+    /// 16-bit factors as `mma`. 8-bit factors: 32 terms and an addend, cut at 2⁻¹³, and a sum that is cut there: 34
+    /// units of 2⁻¹³, and a fraction for a partial sum; u_acc is 2⁻¹⁴.
     ///
     /// # Errors
     /// [`Error::Unsupported`] for other pairs of types.
@@ -72,14 +73,15 @@ impl Accumulation {
         Accumulation { depth: 32, step: 0.0, loss: 0.0, least: 0.0, exact: power_of_two(31) - 1.0 }
     }
 
-    /// `fma.rn.f32`, one term after the other or in several sums: one rounding a term, and one for a partial sum; u_acc is 2⁻²⁴.
+    /// `fma.rn.f32`, one term after the other or in several sums: one rounding a term, and one for a partial sum; u_acc
+    /// is 2⁻²⁴.
     pub fn fma() -> Self {
         let unit = power_of_two(-24);
         Accumulation { depth: 1, step: 2.0 * unit, loss: 2.0 * unit, least: 0.0, exact: power_of_two(24) }
     }
 
-    /// The greatest n, at most 4, such that sums of K products of integers from −n to n are exact in any order; 0 when K is too
-    /// large even for 1. Such integers are numbers of every type.
+    /// The greatest n, at most 4, such that sums of K products of integers from −n to n are exact in any order; 0 when
+    /// K is too large even for 1. Such integers are numbers of every type.
     pub fn exact_integers(&self, k: usize) -> i32 {
         (1..=4).rev().find(|n| f64::from(n * n) * k as f64 <= self.exact).unwrap_or(0)
     }
@@ -112,7 +114,8 @@ pub enum Terms {
     Any,
 }
 
-/// A product of floats on given data: `d[m, n] = α · (Σₖ a[m, k] · b[n, k]) · scale_row[m] · scale_col[n] + β · c[m, n] + bias[n]`.
+/// A product of floats on given data: `d[m, n] = α · (Σₖ a[m, k] · b[n, k]) · scale_row[m] · scale_col[n] + β · c[m, n]
+/// + bias[n]`.
 ///
 /// The operands are numbers already: an operand of 16 or 8 bits comes widened, which is exact.
 #[derive(Clone, Copy, Debug)]
@@ -132,8 +135,8 @@ pub struct FloatProblem<'a> {
 }
 
 impl<'a> FloatProblem<'a> {
-    /// The plain product of `a` `[M, K]` and `b` `[N, K]`, both row-major and contiguous, for `shape` = (M, N, K), summed as
-    /// `accumulation` says and rounded to `output`.
+    /// The plain product of `a` `[M, K]` and `b` `[N, K]`, both row-major and contiguous, for `shape` = (M, N, K),
+    /// summed as `accumulation` says and rounded to `output`.
     ///
     /// # Errors
     /// [`Error::Shape`] when the operands are not as long as the shape says; [`Error::Unsupported`] when `output` is not f32,
@@ -197,8 +200,9 @@ impl<'a> FloatProblem<'a> {
         Ok(FloatProblem { bias: Some(bias), ..self })
     }
 
-    /// Summed by groups of `len` terms of K, the last of which may have fewer: `Σ_g a_g[m] · b_g[n] · Σ_{k in g} a[m, k] · b[n, k]`
-    /// takes the place of the sum. Scales of a are `[M, ⌈K / len⌉]`, of b `[N, ⌈K / len⌉]`; absent ones are 1.
+    /// Summed by groups of `len` terms of K, the last of which may have fewer:
+    /// `Σ_g a_g[m] · b_g[n] · Σ_{k in g} a[m, k] · b[n, k]` takes the place of the sum. Scales of a are
+    /// `[M, ⌈K / len⌉]`, of b `[N, ⌈K / len⌉]`; absent ones are 1.
     ///
     /// # Errors
     /// [`Error::Shape`] for groups of nothing, and for any other number of scales.
@@ -281,8 +285,9 @@ impl<'a> FloatProblem<'a> {
         Ok(all)
     }
 
-    /// What the kernel may lose of a sum whose terms have these magnitudes in all. By groups, each loses its own, and the sum
-    /// of the groups is rounded once for each, as is the product of two scales; a partial sum of another part of K once more.
+    /// What the kernel may lose of a sum whose terms have these magnitudes in all. By groups, each loses its own, and
+    /// the sum of the groups is rounded once for each, as is the product of two scales; a partial sum of another part
+    /// of K once more.
     fn slack(&self, absolute: f64) -> f64 {
         let k = self.k();
         match self.groups {
@@ -337,8 +342,8 @@ impl<'a> FloatProblem<'a> {
     }
 }
 
-/// The magnitudes of factors as large as `accumulation` counts them. (`max` takes the number of a number and a NaN; only sums that
-/// are NaN themselves have one here.)
+/// The magnitudes of factors as large as `accumulation` counts them. (`max` takes the number of a number and a NaN;
+/// only sums that are NaN themselves have one here.)
 fn sizes(values: &[f32], accumulation: Accumulation) -> Vec<f32> {
     let least = accumulation.least as f32;
     values.iter().map(|x| if *x == 0.0 { 0.0 } else { x.abs().max(least) }).collect()

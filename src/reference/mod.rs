@@ -10,7 +10,8 @@
 //! - [`attention_quantize`]: the 8-bit operands of attention, the same.
 //! - [`sample`]: the repeatable data that tests and the program run on.
 //!
-//! The error of *quantizing* is no kernel's error and is told apart: [`relative_rms`] against the unquantized [`product`].
+//! The error of *quantizing* is no kernel's error and is told apart: [`relative_rms`] against the unquantized
+//! [`product`].
 
 pub mod attention;
 pub mod attention_quantize;
@@ -36,7 +37,8 @@ use crate::format::DType;
 use crate::format::int8::{Codes, Int8View};
 use crate::{Error, Result};
 
-/// One quantized linear layer on given data: `out[m, n] = scale_row[m] · scale_col[n] · Σₖ a[m, k] · w[n, k] + bias[n]`.
+/// One quantized linear layer on given data:
+/// `out[m, n] = scale_row[m] · scale_col[n] · Σₖ a[m, k] · w[n, k] + bias[n]`.
 #[derive(Clone, Copy, Debug)]
 pub struct LinearProblem<'a> {
     activations: Int8View<'a>,
@@ -134,8 +136,8 @@ pub fn oracles() -> Vec<Box<dyn Oracle>> {
     ]
 }
 
-/// Root mean square of `approx − exact` over that of `exact`: how much quantizing lost. 0 for empty slices; infinite when
-/// only `exact` is all zero.
+/// Root mean square of `approx − exact` over that of `exact`: how much quantizing lost. 0 for empty slices; infinite
+/// when only `exact` is all zero.
 ///
 /// # Errors
 /// [`Error::Shape`] when the lengths differ.

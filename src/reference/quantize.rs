@@ -1,7 +1,7 @@
 //! Quantizing, said again: every operation in f64 and rounded once to f32, every 8-bit float found among all of them.
 //!
-//! An f64 has more than twice the bits of an f32 and two to spare, so that an f32 quotient, product or difference that is
-//! rounded first to f64 and then to f32 is the one that is rounded at once.
+//! An f64 has more than twice the bits of an f32 and two to spare, so that an f32 quotient, product or difference that
+//! is rounded first to f64 and then to f32 is the one that is rounded at once.
 
 use crate::format::{DType, F8E4M3, F8E5M2, Float};
 use crate::{Error, Result};
@@ -37,8 +37,8 @@ pub struct Quantized {
     pub nonfinite: bool,
 }
 
-/// Quantizes `values`, `[rows, cols]`, each times the factor of its column if there are factors, to i8, e4m3 or e5m2 by the
-/// rules of [`op::Quantize`](crate::op::Quantize).
+/// Quantizes `values`, `[rows, cols]`, each times the factor of its column if there are factors, to i8, e4m3 or e5m2 by
+/// the rules of [`op::Quantize`](crate::op::Quantize).
 ///
 /// # Errors
 /// [`Error::Shape`] when a length is not what the shape says, or a group has no columns; [`Error::Unsupported`] for another

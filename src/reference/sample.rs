@@ -1,7 +1,7 @@
 //! Repeatable test data: the same numbers from the same name, on every machine, with integer arithmetic only.
 //!
-//! A case's name is its seed, so a failing case is run again by its name alone, and two operands with different names are
-//! never correlated.
+//! A case's name is its seed, so a failing case is run again by its name alone, and two operands with different names
+//! are never correlated.
 
 use crate::format::Float;
 
@@ -49,7 +49,8 @@ impl Sample {
         (2 * sum - 12 * 0xffff) as f32 / (1 << 17) as f32
     }
 
-    /// `[rows, cols]` Gaussian numbers, each row of another size ([`row_size`]): a scale taken from the wrong row shows.
+    /// `[rows, cols]` Gaussian numbers, each row of another size ([`row_size`]): a scale taken from the wrong row
+    /// shows.
     pub fn matrix(&mut self, rows: usize, cols: usize) -> Vec<f32> {
         (0..rows).flat_map(|row| std::iter::repeat_n(row_size(row), cols)).map(|size| size * self.gaussian()).collect()
     }

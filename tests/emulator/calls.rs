@@ -122,7 +122,8 @@ fn the_address_of_a_parameter_is_local() {
     );
 }
 
-/// Ackermann's function: recursion within the argument of a recursion, with a local variable whose address is passed on.
+/// Ackermann's function: recursion within the argument of a recursion, with a local variable whose address is passed
+/// on.
 const ACKERMANN: &str = ".func (.param .b32 r) a(.param .b32 m, .param .b32 n, .param .b64 count) {\n\
     .reg .b32 %r<9>; .reg .b64 %d<5>; .reg .pred %p<3>; .local .align 8 .b8 own[16];\n\
     ld.param.u32 %r1, [m]; ld.param.u32 %r2, [n]; ld.param.u64 %d1, [count];\n\

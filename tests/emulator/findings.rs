@@ -66,8 +66,8 @@ fn reads_of_bytes_never_written_are_reported_once_a_line() {
         assert_eq!((report.kind, report.site.lanes), (ReportKind::Uninitialized, lane), "{body}");
         assert!(report.to_string().contains(part), "{body}: {part} is not in {report}");
         assert_eq!(report.site.source, Some(("kernels/test.cu".into(), 42)));
-        // Each lane, but of an atomic only the first: it wrote what the others read. In the first row lane 25 alone reads
-        // the gap.
+        // Each lane, but of an atomic only the first: it wrote what the others read. In the first row lane 25 alone
+        // reads the gap.
         let times = if body.starts_with("ld.global.u32") || body.contains(".add.") { 1 } else { 32 };
         assert_eq!(report.times, times, "{body}");
     }

@@ -1,5 +1,5 @@
-//! Programs that nobody would write: whatever the text, the launch and the addresses, a launch ends with results or with
-//! a report.
+//! Programs that nobody would write: whatever the text, the launch and the addresses, a launch ends with results or
+//! with a report.
 
 use halfbyte::emulator::{
     Arch, AsyncOrder, FaultKind, LaunchConfig, Machine, MachineOptions, Module, Operand, ReportKind, Simd,
@@ -8,7 +8,8 @@ use halfbyte::emulator::{
 use super::harness::HEAD;
 
 /// Instruction forms. `R` `D` `F` `G` `H` `P` stand for registers of 32 bits, 64 bits, f32, f64, 16 bits and
-/// predicates; `I` for a constant, `S` for a shared or local and `A` for a global or generic address, `B` for an mbarrier, `L` for a label.
+/// predicates; `I` for a constant, `S` for a shared or local and `A` for a global or generic address, `B` for an
+/// mbarrier, `L` for a label.
 const FORMS: &[&str] = &[
     "add.s32 R, R, I",
     "sub.u32 R, I, R",

@@ -1,5 +1,5 @@
-//! Barriers, mbarriers, collectives and asynchronous groups used against their rules: what checked mode reports whatever
-//! the results, and what stops a kernel in every mode.
+//! Barriers, mbarriers, collectives and asynchronous groups used against their rules: what checked mode reports
+//! whatever the results, and what stops a kernel in every mode.
 
 use halfbyte::emulator::{
     Arch, AsyncOrder, Counters, Fault, FaultKind, Fill, LaunchConfig, Machine, MachineOptions, Module, ReportKind,
@@ -10,8 +10,8 @@ use super::harness::{HEAD, options};
 
 const ORDERS: [AsyncOrder; 4] = [AsyncOrder::Late, AsyncOrder::Early, AsyncOrder::Random(1), AsyncOrder::Random(2)];
 
-/// Runs a kernel `k(buf, map)`: `%d0` is a buffer of 4096 bytes, `%d2` a tensor map over it (rows of 64 bytes, tiles of 8
-/// rows); `%r0` the thread, `%r1` 4096 bytes of shared memory, `%r2` those from 2048 on, `%r3` and `%r4` are 1 and 0.
+/// Runs a kernel `k(buf, map)`: `%d0` is a buffer of 4096 bytes, `%d2` a tensor map over it (rows of 64 bytes, tiles of
+/// 8 rows); `%r0` the thread, `%r1` 4096 bytes of shared memory, `%r2` those from 2048 on, `%r3` and `%r4` are 1 and 0.
 fn run(order: AsyncOrder, checked: bool, body: &str, blocks: u32, threads: u32) -> Result<Counters, Fault> {
     let ptx = format!(
         "{HEAD}.file 1 \"kernels/test.cu\"\n.visible .entry k(.param .u64 buf, .param .u64 map) {{ .reg .b64 %d<9>; .reg .b32 %r<99>; .reg .f32 %f<9>; .reg .pred %p<9>;\n\
@@ -143,7 +143,8 @@ fn products_are_waited_for() {
     }
 }
 
-/// Other instructions' writes to registers of a product are fenced from it; a product's own are not other instructions'.
+/// Other instructions' writes to registers of a product are fenced from it; a product's own are not other
+/// instructions'.
 #[test]
 fn products_are_fenced_from_other_writes() {
     const PRODUCT: &str =
@@ -173,7 +174,8 @@ fn products_are_fenced_from_other_writes() {
              mov.u64 %d4, 0x4000000000000000; setp.eq.u32 %p2, %r3, 0; setp.eq.u32 %p3, %r3, 1;\n{}",
             words.collect::<String>()
         );
-        // Late only: a register that is written while a product is under way is a fault of its own, and lands differently.
+        // Late only: a register that is written while a product is under way is a fault of its own, and lands
+        // differently.
         let reports = run(AsyncOrder::Late, true, &text, 1, 128).unwrap_or_else(|fault| panic!("{fault}")).reports;
         let found: Vec<_> = reports.iter().filter(|r| r.kind == ReportKind::AsyncGroup).collect();
         assert_eq!(found.len(), usize::from(part.is_some()), "{body}: {found:?}");
@@ -246,7 +248,8 @@ fn matrices_need_every_lane() {
     }
 }
 
-/// Every instruction with `.aligned`, run by seven lanes here and the others elsewhere, and with a guard that leaves some out.
+/// Every instruction with `.aligned`, run by seven lanes here and the others elsewhere, and with a guard that leaves
+/// some out.
 #[test]
 fn aligned_instructions_need_the_whole_warp() {
     let halves = [
@@ -363,7 +366,8 @@ fn barriers_and_mbarriers_used_wrongly_stop_the_kernel() {
     }
 }
 
-/// `test_wait` never blocks, so a loop of it is a spin: with nobody left to end the phase it is a deadlock all the same.
+/// `test_wait` never blocks, so a loop of it is a spin: with nobody left to end the phase it is a deadlock all the
+/// same.
 #[test]
 fn a_phase_that_is_tested_and_can_never_come_is_a_deadlock() {
     let test = "W: mbarrier.test_wait.parity.shared.b64 %p0, [%r2], 0; @!%p0 bra W;";

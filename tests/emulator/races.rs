@@ -1,11 +1,11 @@
 //! Checked mode on shared memory: each way of ordering two accesses, with it (no report) and without it (a report that
-//! names both sides). Each kernel runs with asynchronous work landing late, early and at random: reports must not depend
-//! on what happened to come first.
+//! names both sides). Each kernel runs with asynchronous work landing late, early and at random: reports must not
+//! depend on what happened to come first.
 
 use halfbyte::emulator::{Arch, AsyncOrder, LaunchConfig, Machine, MachineOptions, Module, Report, ReportKind};
 
-/// A kernel's blocks and threads, and its body: as for `words::Block`, with `%b` the block's index, `%out` and `%in` the
-/// buffers' first bytes.
+/// A kernel's blocks and threads, and its body: as for `words::Block`, with `%b` the block's index, `%out` and `%in`
+/// the buffers' first bytes.
 pub fn checked(blocks: u32, threads: u32, body: &str) -> Vec<Report> {
     let ptx = format!(
         "{}.visible .entry k(.param .u64 out, .param .u64 in)\n{{\n\
@@ -311,7 +311,8 @@ fn copies_may_not_overtake_readers() {
         copy(32, "{}").replace("{}\nld.shared.v2.b32 {%r3, %r4}, [%r2];", "") + &step(0, 1) + &step(1, 0) + &step(0, 1);
     let with = format!("{ZEROS}{}", body.replace("{}", "bar.sync 0;"));
     assert_eq!(checked(1, 64, &with), []);
-    // The second barrier gone: slot 0 is refilled while others read it, and slot 1 read before others' copies are known.
+    // The second barrier gone: slot 0 is refilled while others read it, and slot 1 read before others' copies are
+    // known.
     let mut parts: Vec<&str> = body.split("{}").collect();
     let last = parts.pop().unwrap();
     let without = format!("{ZEROS}{}bar.sync 0;\n{}\n{}bar.sync 0;\n{last}", parts[0], parts[1], parts[2]);

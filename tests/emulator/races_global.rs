@@ -50,7 +50,8 @@ fn blocks_may_share_words_but_not_bytes() {
     races(&checked(2, 1, mixed), "red.global.add.u32", "ld.global.u32", mixed);
 }
 
-/// All threads of four blocks store, thread 0 takes a ticket, the block that takes the last one reads what another wrote.
+/// All threads of four blocks store, thread 0 takes a ticket, the block that takes the last one reads what another
+/// wrote.
 fn ticket(before: &str, atom: &str, after: &str) -> String {
     format!(
         "{}st.global.b32 [%rd1], %t;\n{before}\nsetp.ne.u32 %p1, %t, 0;\n@%p1 bra T;\n{atom} %r5, [%rd9], 1;\n\

@@ -1,5 +1,5 @@
-//! `mma.sync`, `wgmma`, `stmatrix`: every type, against sums over matrices (PTX ISA §9.7.14, §9.7.15). Values are chosen so
-//! that every sum is exact, whatever its order.
+//! `mma.sync`, `wgmma`, `stmatrix`: every type, against sums over matrices (PTX ISA §9.7.14, §9.7.15). Values are
+//! chosen so that every sum is exact, whatever its order.
 
 use half::{bf16, f16};
 
@@ -199,8 +199,8 @@ fn a_matrix_is_transposed_in_registers() {
     (0..64).for_each(|i| assert_eq!(element(&out, i / 8, i % 8), element(&input, i % 8, i / 8)));
 }
 
-/// Where byte `x` of row `r` of a K-major operand lies: core matrices of 8 rows × 16 bytes, LBO 128, SBO 256; or rows of 128
-/// bytes in the 128-byte swizzle, SBO 1024.
+/// Where byte `x` of row `r` of a K-major operand lies: core matrices of 8 rows × 16 bytes, LBO 128, SBO 256; or rows
+/// of 128 bytes in the 128-byte swizzle, SBO 1024.
 fn k_major(swizzled: bool, r: usize, x: usize) -> usize {
     if swizzled {
         128 * r + ((x / 16) ^ (r % 8)) * 16 + x % 16

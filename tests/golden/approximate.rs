@@ -89,7 +89,8 @@ fn keeps(bound: &Bound, got: f64, format: Format) -> bool {
     }
 }
 
-/// Holds the emulator's results and, if there are any, a GPU's to the bounds. Says how often the two have the same bits.
+/// Holds the emulator's results and, if there are any, a GPU's to the bounds. Says how often the two have the same
+/// bits.
 pub fn check(instructions: &[String], input: &[u32], ours: &[u32], gpu: Option<&[u32]>) -> Result<String, String> {
     let n = input.len() / 4;
     let mut report = String::new();

@@ -75,7 +75,8 @@ pub fn compare(probe: &ProbeOutput, gpu: &[u32]) -> Result<(), String> {
     Err(text)
 }
 
-/// The instruction of each result, where a result is a word of every thread: of 64 bits the low word, then the high one.
+/// The instruction of each result, where a result is a word of every thread: of 64 bits the low word, then the high
+/// one.
 fn opcodes(probe: &ProbeOutput, words: usize) -> Option<Vec<String>> {
     let n = probe.input.len() / 4;
     let plain =

@@ -51,7 +51,8 @@ fn one_stem_for_one_thing() {
         assert!(root().join(format!("kernels/{}.cuh", row.source)).is_file(), "kernels/{}.cuh", row.source);
         let function = row.call.split('<').next().unwrap_or("").rsplit("::").next();
         let params = row.params.name.strip_suffix("Params");
-        // One loop multiplies every element, and one attends in every one: its sources are named by what they multiply, its entries by that and more.
+        // One loop multiplies every element, and one attends in every one: its sources are named by what they multiply,
+        // its entries by that and more.
         if function == Some("gemm_mma") {
             assert!(stem.starts_with("gemm_") && stem.contains("_mma"), "{stem}");
             assert!(row.symbol.starts_with("gemm_") && row.symbol.contains("_mma_"), "{}", row.symbol);

@@ -1,4 +1,5 @@
-//! The table of planted faults fits the kernels as they are: what cannot be planted any more is noticed here, without nvcc.
+//! The table of planted faults fits the kernels as they are: what cannot be planted any more is noticed here, without
+//! nvcc.
 
 use super::manifest::ROWS;
 use super::{read, root};

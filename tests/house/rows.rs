@@ -80,7 +80,8 @@ fn a_block_fits_its_machine() {
         assert!(!row.targets.is_empty(), "{}", row.symbol);
         for (i, target) in row.targets.iter().enumerate() {
             assert!(!row.targets[..i].contains(target), "{} lists {} twice", row.symbol, target.name());
-            // The most that one block may ask for: CUDA C++ programming guide, "Technical Specifications per Compute Capability".
+            // The most that one block may ask for: CUDA C++ programming guide, "Technical Specifications per Compute
+            // Capability".
             let most = if target.capability() == 90 {
                 227
             } else if target.capability() == 80 {

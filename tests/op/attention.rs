@@ -46,7 +46,8 @@ impl Case {
         Case { problem, softcap: None, slopes: None, sinks: None, bias: None, tree: None, scale, q, k, v }
     }
 
-    /// Runs it on a device under a plan: the output `[batch, queries, heads, value_dim]` and log-sum-exps `[batch, heads, queries]`.
+    /// Runs it on a device under a plan: the output `[batch, queries, heads, value_dim]` and log-sum-exps
+    /// `[batch, heads, queries]`.
     fn run<T: AttentionElement + OutputElement + Float>(
         &self,
         device: &Device,
@@ -155,7 +156,8 @@ fn round(dtype: DType, x: f32) -> f32 {
     if dtype == DType::F16 { f16::from_f32(x).to_f32() } else { bf16::from_f32(x).to_f32() }
 }
 
-/// Every legal plan of a case on every device that is given. Plans that pack no heads give the same bits, whatever their tiles.
+/// Every legal plan of a case on every device that is given. Plans that pack no heads give the same bits, whatever
+/// their tiles.
 fn check<T: AttentionElement + OutputElement + Float>(devices: &[Device], case: &Case, tally: &mut Tally) {
     for device in devices {
         let mut unpacked: Option<[Vec<u32>; 2]> = None;
@@ -190,10 +192,11 @@ fn one_plan<T: AttentionElement + OutputElement + Float>(
     result
 }
 
-/// Pairs of lengths of FlashAttention's tests (FlashAttention-2's of causal and of split attention, FlashAttention-3's of dense and of
-/// packed sequences, what FlashAttention-4 adds) and some of our own: heads shared or not, masks and changes of scores by turns.
-/// Pairs of more than 40,000 scores have one head, and run under the one plan that is taken for them. Left out are pairs with more
-/// than 1,024 queries or keys, and the causal ones the other way round, which FlashAttention-2 runs too.
+/// Pairs of lengths of FlashAttention's tests (FlashAttention-2's of causal and of split attention, FlashAttention-3's
+/// of dense and of packed sequences, what FlashAttention-4 adds) and some of our own: heads shared or not, masks and
+/// changes of scores by turns. Pairs of more than 40,000 scores have one head, and run under the one plan that is taken
+/// for them. Left out are pairs with more than 1,024 queries or keys, and the causal ones the other way round, which
+/// FlashAttention-2 runs too.
 #[test]
 fn flash_attentions_shapes() {
     let device = &devices()[0];
@@ -301,7 +304,8 @@ fn heads_before_tokens() {
     }
 }
 
-/// What a plan says of its tiles is what the kernel multiplies: every tile visited is one of `rows · 64 · (D + DV)`, and none else is.
+/// What a plan says of its tiles is what the kernel multiplies: every tile visited is one of `rows · 64 · (D + DV)`,
+/// and none else is.
 #[test]
 fn visits_are_what_is_multiplied() {
     // Counters are those of all launches of a device: one of its own.
@@ -353,8 +357,8 @@ fn visits_are_what_is_multiplied() {
     assert!(cases >= 14 * 2 * 2 && skipped > 40, "{cases} cases, {skipped} with tiles left out");
 }
 
-/// Models' attention at small lengths: BERT, GPT-3, BLOOM, PaLM, Llama, Gemma 2, gpt-oss, DeepSeek's prefill, a vision tower's
-/// cross-attention, a tree of guesses. Each on every device.
+/// Models' attention at small lengths: BERT, GPT-3, BLOOM, PaLM, Llama, Gemma 2, gpt-oss, DeepSeek's prefill, a vision
+/// tower's cross-attention, a tree of guesses. Each on every device.
 #[test]
 fn models() {
     let devices = devices();

@@ -1,5 +1,5 @@
-//! Attention in 8 bits through its door: every number by the definition on what the codes stand for, under masks, lengths and
-//! changes of scores; and how much is lost to the numbers as they came.
+//! Attention in 8 bits through its door: every number by the definition on what the codes stand for, under masks,
+//! lengths and changes of scores; and how much is lost to the numbers as they came.
 
 use std::path::Path;
 
@@ -280,8 +280,8 @@ fn the_definition_on_what_the_codes_stand_for() {
     tally.assert("attention in 8 bits", &[("values e4m3", 18), ("packed true", 6)]);
 }
 
-/// What is lost on normal numbers, on outliers, on keys with offsets and on a real layer; the mean of the keys is what makes the
-/// third bearable.
+/// What is lost on normal numbers, on outliers, on keys with offsets and on a real layer; the mean of the keys is what
+/// makes the third bearable.
 #[test]
 fn what_8_bits_lose_and_what_the_mean_saves() {
     let device = Device::emulator(Arch::Sm89);

@@ -90,8 +90,8 @@ enum Spoilt {
     Yes,
 }
 
-/// What is spoilt is no finite number; everything else has the bits that it had without. By sequence, query, head and channel;
-/// log-sum-exps by the first three.
+/// What is spoilt is no finite number; everything else has the bits that it had without. By sequence, query, head and
+/// channel; log-sum-exps by the first three.
 fn hold(what: &str, clean: &Ran, ran: &Ran, of: impl Fn([usize; 4]) -> Spoilt, of_lse: impl Fn([usize; 3]) -> Spoilt) {
     let right = |got: f32, was: f32, spoilt: Spoilt| match spoilt {
         Spoilt::Yes => !got.is_finite(),
@@ -111,8 +111,9 @@ fn hold(what: &str, clean: &Ran, ran: &Ran, of: impl Fn([usize; 4]) -> Spoilt, o
     }
 }
 
-/// Causal attention of two sequences of 150 tokens, of which one number of sequence 1 is no number: token 100, channel 7, of query
-/// head 2 or of the keys and values of heads 2 and 3. Tile 1 holds keys 64 to 127, and only queries from 64 on go through it.
+/// Causal attention of two sequences of 150 tokens, of which one number of sequence 1 is no number: token 100, channel
+/// 7, of query head 2 or of the keys and values of heads 2 and 3. Tile 1 holds keys 64 to 127, and only queries from 64
+/// on go through it.
 #[test]
 fn numbers_that_are_none() {
     const B: usize = 1;
@@ -175,8 +176,8 @@ fn numbers_that_are_none() {
     assert!(cases >= (3 + 2) * (2 + 1), "{cases} cases");
 }
 
-/// A prompt whose mean is computed and kept, then more tokens with it given: the codes and scales of the prompt's keys stay, bit for
-/// bit, and both results are those of the definition.
+/// A prompt whose mean is computed and kept, then more tokens with it given: the codes and scales of the prompt's keys
+/// stay, bit for bit, and both results are those of the definition.
 #[test]
 fn a_mean_that_is_kept() {
     let (dim, [first, then], new) = (80, [70, 117], 47);
@@ -241,8 +242,8 @@ fn a_mean_that_is_kept() {
     assert!(cases >= 2 * (3 + 2), "{cases} cases");
 }
 
-/// What a plan says of its tiles is what the kernel multiplies: every tile visited is one of 64 queries, 64 keys, the width of the codes
-/// and the channels of V in sixteens.
+/// What a plan says of its tiles is what the kernel multiplies: every tile visited is one of 64 queries, 64 keys, the
+/// width of the codes and the channels of V in sixteens.
 #[test]
 fn visits_are_what_is_multiplied() {
     let (mut cases, mut skipped) = (0, 0);

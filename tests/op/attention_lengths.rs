@@ -1,5 +1,5 @@
-//! Sequences of many lengths through the door of attention: each gives, bit for bit, what it gives alone; nothing that is no
-//! sequence's is read or written; and what is wrong with lengths or pages is told.
+//! Sequences of many lengths through the door of attention: each gives, bit for bit, what it gives alone; nothing that
+//! is no sequence's is read or written; and what is wrong with lengths or pages is told.
 
 use half::f16;
 use halfbyte::device::{Device, Status, StatusFlags, Stream};
@@ -248,8 +248,8 @@ fn a_length_too_long() {
     }
 }
 
-/// A page that does not exist counts as zeros and is told; the other sequence has what it had. What no sequence needs of a table may
-/// name any page.
+/// A page that does not exist counts as zeros and is told; the other sequence has what it had. What no sequence needs
+/// of a table may name any page.
 #[test]
 fn a_page_that_does_not_exist() {
     const PAGES: usize = 7;
@@ -303,8 +303,8 @@ fn a_page_that_does_not_exist() {
     }
 }
 
-/// Packed sequences, keys in pages and shorter lengths give, bit for bit, what each sequence gives alone; an output in f32 rounds to
-/// that of 16 bits.
+/// Packed sequences, keys in pages and shorter lengths give, bit for bit, what each sequence gives alone; an output in
+/// f32 rounds to that of 16 bits.
 #[test]
 fn packed_and_paged_sequences_are_those_alone() {
     for device in devices() {

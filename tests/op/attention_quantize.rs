@@ -49,7 +49,8 @@ impl Case {
     }
 }
 
-/// A tensor `[batch, most, heads, dim]`, packed `[total, heads, dim]`: its numbers and its buffer, with a gap between rows.
+/// A tensor `[batch, most, heads, dim]`, packed `[total, heads, dim]`: its numbers and its buffer, with a gap between
+/// rows.
 struct Rows<T> {
     values: Vec<f32>,
     buffer: Buffer<T>,

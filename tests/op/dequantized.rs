@@ -1,4 +1,5 @@
-//! What attention in 8 bits should give, element by element: the definition in f64 on the numbers that codes and scales stand for.
+//! What attention in 8 bits should give, element by element: the definition in f64 on the numbers that codes and scales
+//! stand for.
 
 use halfbyte::format::{F8E4M3, Float};
 use halfbyte::plan::quantize_rows::Input;
@@ -15,8 +16,8 @@ pub struct Dequantized {
 }
 
 impl Dequantized {
-    /// Of the numbers before they are quantized, the mean that is taken from the keys, and the types of input and output; `values`
-    /// for e4m3.
+    /// Of the numbers before they are quantized, the mean that is taken from the keys, and the types of input and
+    /// output; `values` for e4m3.
     pub fn new(problem: &HeadProblem<'_>, mean: Option<&[f32]>, values: bool, types: [Input; 2]) -> Dequantized {
         let (sq, sk, d, dv) = problem.shape;
         let rows = |x: &[f32], mean: Option<&[f32]>| -> Vec<f32> {
@@ -28,7 +29,8 @@ impl Dequantized {
         let size = |x: &[f32]| x.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
         let key_sizes: Vec<f64> = k.chunks(d).map(size).collect();
 
-        // A score is `q · k` of the codes and `q · mean` of the query as it came; behind every value stands its magnitude.
+        // A score is `q · k` of the codes and `q · mean` of the query as it came; behind every value stands its
+        // magnitude.
         let none = vec![0.0; d];
         let mean = mean.unwrap_or(&none);
         let beside = |a: &[f32], b: &dyn Fn(usize) -> Vec<f32>, n: usize| -> Vec<f32> {
@@ -67,8 +69,8 @@ impl Dequantized {
         Dequantized { value_dim: dv, out, lse }
     }
 
-    /// Holds `[queries, value_dim]` and `[queries]` against it; a row that sees nothing is exactly 0 and −∞. The worst error by what
-    /// is allowed.
+    /// Holds `[queries, value_dim]` and `[queries]` against it; a row that sees nothing is exactly 0 and −∞. The worst
+    /// error by what is allowed.
     pub fn hold(&self, what: &str, out: &[f32], lse: &[f32]) -> f64 {
         assert_eq!((out.len(), lse.len()), (self.out.len(), self.lse.len()), "{what}");
         let mut worst = 0f64;

@@ -1,5 +1,5 @@
-//! Dense products of every element through the door: exact where sums are exact, within the bound elsewhere, the same bits
-//! however often and on whatever stream, and arguments that break a rule refused.
+//! Dense products of every element through the door: exact where sums are exact, within the bound elsewhere, the same
+//! bits however often and on whatever stream, and arguments that break a rule refused.
 
 use half::{bf16, f16};
 use halfbyte::device::{Device, Element, Stream, View};

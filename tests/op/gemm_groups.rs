@@ -1,5 +1,5 @@
-//! Products by groups of K through the door: exact bits of int8 in every slicing, 8-bit floats within the bound, scales by row,
-//! by block of 128 rows and for all, and what is refused.
+//! Products by groups of K through the door: exact bits of int8 in every slicing, 8-bit floats within the bound, scales
+//! by row, by block of 128 rows and for all, and what is refused.
 
 use half::bf16;
 use halfbyte::device::{Buffer, Device, Element, Stream};

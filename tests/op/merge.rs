@@ -50,8 +50,8 @@ impl<T: InputElement> Case<T> {
         Case { problem, numbers, lse, want, want_lse }
     }
 
-    /// Runs it with `gap` elements between rows, parts and heads, tokens or heads first; everything else is poison. Gives
-    /// the worst error of the result ÷ twice that of rounding it to its type.
+    /// Runs it with `gap` elements between rows, parts and heads, tokens or heads first; everything else is poison.
+    /// Gives the worst error of the result ÷ twice that of rounding it to its type.
     fn check<O: OutputElement + Float>(&self, op: &Merge, gap: usize, by_head: bool, tally: &mut Tally) -> f64 {
         let MergeProblem { parts, tokens, heads, value_dim: dv, .. } = self.problem;
         let stream = op.device().stream().unwrap();

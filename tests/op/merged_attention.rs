@@ -131,8 +131,8 @@ impl<'a> Splitter<'a> {
     }
 }
 
-/// 131,072 tokens, of which the device holds 8,192 at a time: every part comes into the same two buffers. Every part has values of
-/// another mean and keys of another size: one left out or weighed wrongly changes every number.
+/// 131,072 tokens, of which the device holds 8,192 at a time: every part comes into the same two buffers. Every part
+/// has values of another mean and keys of another size: one left out or weighed wrongly changes every number.
 #[test]
 fn a_context_of_131072_tokens_in_parts() {
     const TOKENS: usize = 131_072;
@@ -176,7 +176,8 @@ fn a_context_of_131072_tokens_in_parts() {
     }
 }
 
-/// Three sequences begin with the same 200 tokens: their queries attend to these as one, to their own tokens each by itself.
+/// Three sequences begin with the same 200 tokens: their queries attend to these as one, to their own tokens each by
+/// itself.
 #[test]
 fn a_prefix_that_sequences_share() {
     let ([heads, kv_heads, d], batch, queries, own, prefix) = ([4, 2, 64], 3, 5, 37, 200);
@@ -265,8 +266,8 @@ fn a_ring_step_by_step() {
     truth.check("a ring", &known.0, &known.1, d);
 }
 
-/// FlashAttention's numbers of parts that come out of 131 keys: down to one key a part, and some without any. All give the numbers
-/// of the definition, and those of one part within what that may be off.
+/// FlashAttention's numbers of parts that come out of 131 keys: down to one key a part, and some without any. All give
+/// the numbers of the definition, and those of one part within what that may be off.
 #[test]
 fn any_number_of_parts() {
     let (shape @ [heads, kv_heads, d], queries, keys) = ([4, 2, 64], 9, 131);

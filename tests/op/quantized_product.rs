@@ -1,5 +1,5 @@
-//! From floats to a product: what quantizers write, products take as it is, and the answer is that of the numbers that the codes
-//! stand for.
+//! From floats to a product: what quantizers write, products take as it is, and the answer is that of the numbers that
+//! the codes stand for.
 
 use half::f16;
 use halfbyte::device::{Buffer, Device, Stream};

@@ -10,7 +10,8 @@ use halfbyte::plan::tuning::Tuning;
 
 use crate::support::devices;
 
-/// Every element that the device multiplies, K along and down, batches and groups: a measurement launches what a run would.
+/// Every element that the device multiplies, K along and down, batches and groups: a measurement launches what a run
+/// would.
 #[test]
 fn a_measured_problem_has_its_plan() {
     let mut tuned = 0;

@@ -127,7 +127,8 @@ fn every_entry_is_chosen_somewhere() {
     assert_eq!(chosen.len(), 48);
 }
 
-/// From one M to the next the modelled time grows by no more than a row of tiles of the plan takes by itself: no cliffs.
+/// From one M to the next the modelled time grows by no more than a row of tiles of the plan takes by itself: no
+/// cliffs.
 #[test]
 fn no_step_of_m_costs_more_than_a_row_of_tiles() {
     let mut steps = 0;
@@ -139,8 +140,8 @@ fn no_step_of_m_costs_more_than_a_row_of_tiles() {
                 let Ok(mut before) = plan(&problem(1), &facts) else { continue };
                 for m in 2..=300 {
                     let now = plan(&problem(m), &facts).unwrap();
-                    // A row of whichever tile it was or is, K cut as it was or is: where one gives way to the other, the
-                    // first would have cost more still.
+                    // A row of whichever tile it was or is, K cut as it was or is: where one gives way to the other,
+                    // the first would have cost more still.
                     let row = [&before, &now].map(|by| {
                         let entry = by.geometry().unwrap().entry;
                         let rows = entry.row().constant("TILE_M").unwrap() as usize;
@@ -276,8 +277,8 @@ fn pairs_that_no_device_multiplies_are_called_so() {
     }
 }
 
-/// 64 multiprocessors for 512 / 64 columns of tiles are 8 slices of 2 * 32768 / 8 = 8192 bytes, no matter which tile; no slice
-/// has less than 4096.
+/// 64 multiprocessors for 512 / 64 columns of tiles are 8 slices of 2 * 32768 / 8 = 8192 bytes, no matter which tile;
+/// no slice has less than 4096.
 #[test]
 fn batch_invariant_slices_worked_out_by_hand() {
     let facts = DeviceFacts { sm_count: 64, ..SM80 };
@@ -288,8 +289,8 @@ fn batch_invariant_slices_worked_out_by_hand() {
         }
     }
 
-    // 16384 bytes of K are 4 slices at most. One row of 512 columns is 4 tiles of 128 x 128 sums of 4 bytes, or, where only
-    // smaller tiles fit, 8 of 64 x 64.
+    // 16384 bytes of K are 4 slices at most. One row of 512 columns is 4 tiles of 128 x 128 sums of 4 bytes, or, where
+    // only smaller tiles fit, 8 of 64 x 64.
     let bound = |k, facts| scratch_bound(&problem(512, k), &facts).unwrap();
     assert_eq!(bound(8192, facts), 4 * 4 * 65_536 + 4 * 4);
     assert_eq!(bound(8192, DeviceFacts { shared_per_block: 45 << 10, ..facts }), 8 * 4 * 16_384 + 8 * 4);

@@ -284,7 +284,8 @@ fn the_rule_of_two_references_tells_right_from_wrong() {
 
 #[test]
 fn a_tolerance_by_hand_and_what_has_none() {
-    // f16 has a spacing of 2^-12 below 0.5 and of 2^-11 from there: 0.25 + 0.3 is 0.5498 (0.3 being rounded with the sum).
+    // f16 has a spacing of 2^-12 below 0.5 and of 2^-11 from there: 0.25 + 0.3 is 0.5498 (0.3 being rounded with the
+    // sum).
     let cast = |x: f32| round_to(round_to(x + 0.3, DType::F16) - 0.3, DType::F16);
     let want = 2.0 * 0.125 + 2.0 * f64::from(cast(0.25) - 0.25).abs();
     assert!(want > 0.25 && want < 0.252, "{want}");

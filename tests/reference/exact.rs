@@ -93,8 +93,8 @@ fn every_rounding_of_the_epilogue() {
     assert_eq!(f32_of((1 << 24) + 1, 1.0, 1.0, None), 16_777_216.0);
     assert_eq!(f32_of((1 << 24) + 3, 1.0, 1.0, None), 16_777_220.0);
     assert_eq!(f32_of(i32::MIN, 1.0, 1.0, None), -2_147_483_648.0);
-    // The scales are multiplied first: (1 + ε)² rounds to 1 + 2ε, and 3 · (1 + 2ε) = 3 + 6ε rounds, in steps of 2ε, to itself;
-    // 3 · (1 + ε) first would round to 3 + 4ε and end elsewhere.
+    // The scales are multiplied first: (1 + ε)² rounds to 1 + 2ε, and 3 · (1 + 2ε) = 3 + 6ε rounds, in steps of 2ε, to
+    // itself; 3 · (1 + ε) first would round to 3 + 4ε and end elsewhere.
     assert_eq!(f32_of(3, 1.0 + ulp, 1.0 + ulp, None), 3.0 + 6.0 * ulp);
     // No fused multiply-add: 3 · fl(1/3) rounds to 1, so that subtracting 1 leaves 0; fused, 2⁻²⁵ would be left.
     assert_eq!(f32_of(3, 1.0 / 3.0, 1.0, Some(-1.0)), 0.0);

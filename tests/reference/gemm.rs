@@ -260,8 +260,9 @@ fn a_small_product_by_hand() {
         assert_eq!(oracle.gemm(&full).expect("small").values(), want, "{}", oracle.name());
     }
 
-    // The bound of row 1, column 0: what a sum of two terms, 12.5 in size, may lose, times the scale 10 and α = 2; then a
-    // rounding of each of −11.5·10, its double, β·c, and the sums with that and with the bias. t = 10·1 rounds nothing.
+    // The bound of row 1, column 0: what a sum of two terms, 12.5 in size, may lose, times the scale 10 and α = 2; then
+    // a rounding of each of −11.5·10, its double, β·c, and the sums with that and with the bias. t = 10·1 rounds
+    // nothing.
     let (u, tolerance) = (2f64.powi(-24), F64.gemm(&full).expect("small").tolerance(2).expect("element 2"));
     let sum = 2.0 * u * 2f64.sqrt() * 12.5;
     let want = 2.0 * (sum * 10.0 + 115.0 * u) + 230.0 * u + 300.0 * u + 530.0 * u + 529.75 * u;

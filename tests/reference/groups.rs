@@ -37,7 +37,8 @@ fn each_group_has_its_own_scales() {
     }
 }
 
-/// fma(2²⁴, 1, 0), then two groups of one each: one by one they are lost, to an even sum; in a slice of their own they are not.
+/// fma(2²⁴, 1, 0), then two groups of one each: one by one they are lost, to an even sum; in a slice of their own they
+/// are not.
 #[test]
 fn groups_and_slices_are_added_in_their_order() {
     let (big, one) = (4096.0, 1.0);

@@ -91,8 +91,8 @@ fn the_oracles_of_this_build() {
     }
 }
 
-/// Faults that averages do not see are seen: one column zero, one product dropped, one code off by one, one row's scale in
-/// another's place.
+/// Faults that averages do not see are seen: one column zero, one product dropped, one code off by one, one row's scale
+/// in another's place.
 #[test]
 fn faults_fail() {
     let layer = layer("faults", (8, 64, 4096));

@@ -1,7 +1,8 @@
 //! Attention of many queries, ours in 16 bits and in 8 (quantizers and all), and PyTorch's, by turns.
 //!
-//! The peer is a child process, `sdpa.py`: it holds operands of its own of the same shape and, asked for a back end, times one pass
-//! over them with events and answers with microseconds. Ours and each of its back ends take turns in every round.
+//! The peer is a child process, `sdpa.py`: it holds operands of its own of the same shape and, asked for a back end,
+//! times one pass over them with events and answers with microseconds. Ours and each of its back ends take turns in
+//! every round.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -23,8 +24,8 @@ use crate::product::{DRAWN, WARM_UP, median, sets_of};
 /// What is timed: sequences, tokens of each (queries and keys), heads, heads of keys, head_dim, value_dim, causal.
 pub type Shape = (usize, usize, usize, usize, usize, usize, bool);
 
-/// The shapes that FlashAttention's and cuDNN's figures are of: 16k tokens with a hidden size of 2048, and grouped heads; and one
-/// long context.
+/// The shapes that FlashAttention's and cuDNN's figures are of: 16k tokens with a hidden size of 2048, and grouped
+/// heads; and one long context.
 pub fn shapes() -> Vec<Shape> {
     let mut all = Vec::new();
     for causal in [false, true] {

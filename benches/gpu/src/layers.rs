@@ -3,9 +3,9 @@
 /// Rows of activations: one token, a small batch, a prompt, a long one.
 pub const TOKENS: [usize; 4] = [1, 16, 512, 2048];
 
-/// (model and layer, N, K). GPT-3 175B has the sizes of OPT-175B. Multi-query attention (PaLM: 48 heads of 256 and one of keys
-/// and of values) and grouped queries (Llama-2 70B: 64 and 8 heads of 128) are in the N of q, k and v; gates stand beside
-/// what they gate.
+/// (model and layer, N, K). GPT-3 175B has the sizes of OPT-175B. Multi-query attention (PaLM: 48 heads of 256 and one
+/// of keys and of values) and grouped queries (Llama-2 70B: 64 and 8 heads of 128) are in the N of q, k and v; gates
+/// stand beside what they gate.
 pub const LAYERS: [(&str, usize, usize); 23] = [
     ("bert-base qkv", 2304, 768),
     ("bert-base ffn up", 3072, 768),

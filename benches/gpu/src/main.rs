@@ -4,8 +4,9 @@
 //! the L2 cache, timed with events; the figure is the median. Data is random. Before anything is timed the two
 //! outputs are compared: sums of int8 must be equal, floats alike.
 //!
-//! `--measure` times squares and thin products, `--layers` the linear layers of models at their true sizes, `--attention` attention
-//! beside PyTorch's back ends; one of each is run once without any. Without a GPU it says so and does nothing.
+//! `--measure` times squares and thin products, `--layers` the linear layers of models at their true sizes,
+//! `--attention` attention beside PyTorch's back ends; one of each is run once without any. Without a GPU it says so
+//! and does nothing.
 
 mod attention;
 mod cublaslt;

@@ -124,7 +124,8 @@ pub fn sets_of(device: &Device, bytes: usize) -> usize {
     wish.min(64).min(MOST_BYTES / bytes).max(1)
 }
 
-/// Times one shape; returns its row of the results. A product that cuBLASLt does not do, or is not there to do, is timed alone.
+/// Times one shape; returns its row of the results. A product that cuBLASLt does not do, or is not there to do, is
+/// timed alone.
 pub fn measure<T: Multiplied>(
     stream: &Stream,
     what: &str,

@@ -100,10 +100,12 @@ fn names<'g>(gpus: impl Iterator<Item = &'g Gpu>) -> String {
 /// The least time in which a GPU could run a kernel at its stated rates, in seconds: the slowest of these.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Roofline {
-    /// Bytes that must be read and written, at the memory's full rate. Caches that hold them already are not thought of.
+    /// Bytes that must be read and written, at the memory's full rate. Caches that hold them already are not thought
+    /// of.
     pub memory_s: f64,
-    /// Multiply-accumulates that the kernel executes, two operations each, at the tensor cores' dense peaks: of f16 with f32 sums
-    /// for elements of 16 bits, of int8 for those of 8. (8-bit floats reach that where their sums may be of few bits.)
+    /// Multiply-accumulates that the kernel executes, two operations each, at the tensor cores' dense peaks: of f16
+    /// with f32 sums for elements of 16 bits, of int8 for those of 8. (8-bit floats reach that where their sums may be
+    /// of few bits.)
     pub tensor_s: f64,
     /// That peak, 10¹² operations a second; of a kernel that multiplies both, what both come to.
     pub tensor_tops: f64,

@@ -1,5 +1,5 @@
-//! `halfbyte profile`: what the kernels of an operation ask of a machine, counted on the emulator, against what the problem
-//! needs, and the least time in which a GPU could do it.
+//! `halfbyte profile`: what the kernels of an operation ask of a machine, counted on the emulator, against what the
+//! problem needs, and the least time in which a GPU could do it.
 
 mod attention;
 mod attention_int8;

@@ -162,8 +162,8 @@ impl Backend for Cuda {
         let steps = [1; 5];
         let strides: [u64; 4] = std::array::from_fn(|i| map.shape.strides[i + 1]);
         let mut bytes = TensorMapBytes([0; 128]);
-        // SAFETY: the rank was checked to be 1 to 5; the arrays have the lengths that rank 5 demands (four strides), and
-        // live through the call; the driver only computes with the address.
+        // SAFETY: the rank was checked to be 1 to 5; the arrays have the lengths that rank 5 demands (four strides),
+        // and live through the call; the driver only computes with the address.
         check("cuTensorMapEncodeTiled", unsafe {
             encode(
                 &raw mut bytes,

@@ -208,8 +208,8 @@ impl WarpClock {
         self.add_own(lanes, &mut to.known);
     }
 
-    /// Makes known to whoever gets `to` that the `cp.async` copies of these lanes so far have landed, and what the lanes
-    /// knew and did when they asked for that.
+    /// Makes known to whoever gets `to` that the `cp.async` copies of these lanes so far have landed, and what the
+    /// lanes knew and did when they asked for that.
     pub fn release_copies(&mut self, lanes: u32, to: &mut Clock) {
         self.commit_copies(lanes);
         self.release(lanes, to);

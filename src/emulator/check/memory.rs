@@ -18,9 +18,9 @@ pub(crate) struct GlobalAccess {
 }
 
 impl BlockCheck {
-    /// An access of each of `lanes` to the address and bytes that `at` gives. `same` says of an address, a lane, and the
-    /// lane that stored by the same instruction just before (or `None`) whether the value stays the same; `name` says
-    /// where an address is; `place` is a block's index from its number.
+    /// An access of each of `lanes` to the address and bytes that `at` gives. `same` says of an address, a lane, and
+    /// the lane that stored by the same instruction just before (or `None`) whether the value stays the same; `name`
+    /// says where an address is; `place` is a block's index from its number.
     #[allow(clippy::too_many_arguments)]
     pub fn global(
         &mut self,

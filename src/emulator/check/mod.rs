@@ -35,8 +35,8 @@
 //! Per word of shared memory 24 bytes, and 12 for every warp that reads shared memory and again for every warp whose
 //! `wgmma` does; four more of each for words that are accessed in parts. A block of 8 warps with 48 KiB takes 1.5 MB.
 //!
-//! Of global memory 24 bytes for every 16 that a launch touches, and 16 more for every further thread that touches them,
-//! up to 256 MiB; what is beyond is not looked at.
+//! Of global memory 24 bytes for every 16 that a launch touches, and 16 more for every further thread that touches
+//! them, up to 256 MiB; what is beyond is not looked at.
 //!
 //! What it cannot see: of one word and warp only the last reading time is kept; of
 //! global memory the last two readers.

@@ -1,8 +1,8 @@
 //! Which functions an entry can call, and the order in which they stand in its code.
 //!
 //! An entry's code has one copy of every function that it may reach: callees stand before their callers, each has
-//! registers and local memory of its own, and a call only notes where to come back to. Nothing has to be saved for that,
-//! except for functions that may call themselves, directly or around a circle: those get a frame of stack a call.
+//! registers and local memory of its own, and a call only notes where to come back to. Nothing has to be saved for
+//! that, except for functions that may call themselves, directly or around a circle: those get a frame of stack a call.
 //! Copying the callee into each place that calls it would need no calls at all, but could not do indirect and recursive
 //! ones, and a function that is not inlined is mostly one that is called from many places.
 

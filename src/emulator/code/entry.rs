@@ -114,7 +114,8 @@ pub(super) fn code<'a>(function: &'a Function<'a>, around: &Surroundings<'a>) ->
     Ok(code)
 }
 
-/// Where dynamic shared memory starts; until it is set [`Code::shared_dynamic_at`] holds the alignment that is asked for.
+/// Where dynamic shared memory starts; until it is set [`Code::shared_dynamic_at`] holds the alignment that is asked
+/// for.
 pub(super) fn dynamic_shared(code: &Code) -> u32 {
     code.shared_static.next_multiple_of(code.shared_dynamic_at.max(16))
 }

@@ -214,7 +214,8 @@ fn read(shared: &[u8], at: u64) -> Result<Barrier, Problem> {
         .ok_or_else(|| Problem::mbarrier(at, format!("no initialized mbarrier at {at:#x} (the word is {word:#018x})")))
 }
 
-/// Bytes that the current phase awaits; negative when copies brought more than was announced. 0 if there is no mbarrier.
+/// Bytes that the current phase awaits; negative when copies brought more than was announced. 0 if there is no
+/// mbarrier.
 pub(crate) fn awaited(shared: &[u8], at: u64) -> i64 {
     read(shared, at).map_or(0, |barrier| barrier.tx)
 }

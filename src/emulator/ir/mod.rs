@@ -77,7 +77,8 @@ pub struct At {
     pub file: Option<u32>,
     /// 1-based line of the kernel source.
     pub line: u32,
-    /// Index into [`Code::files`] and 1-based line of the call that was inlined there, if the instruction is part of one.
+    /// Index into [`Code::files`] and 1-based line of the call that was inlined there, if the instruction is part of
+    /// one.
     pub caller: Option<(u32, u32)>,
 }
 

@@ -170,8 +170,8 @@ impl Run<'_> {
         }
     }
 
-    /// The rows of an `stmatrix`: word `t` of row `r` of a matrix comes from lane `4r + t`; with `.trans` its halves come
-    /// from two lanes, of which the first stands for both.
+    /// The rows of an `stmatrix`: word `t` of row `r` of a matrix comes from lane `4r + t`; with `.trans` its halves
+    /// come from two lanes, of which the first stands for both.
     #[inline(never)]
     pub(super) fn check_store_rows(&mut self, rows: &[u32; 32], num: u8, trans: bool) {
         let len = self.cta.shared.len();

@@ -95,8 +95,8 @@ impl Run<'_> {
         Ok(Flow::Next)
     }
 
-    /// Lanes that have exited are not waited for, but what a shuffle would take of them is undefined, and a vote or a sum
-    /// leaves them out: who names them means others than there are.
+    /// Lanes that have exited are not waited for, but what a shuffle would take of them is undefined, and a vote or a
+    /// sum leaves them out: who names them means others than there are.
     #[cold]
     fn check_members(&self, members: u32, group: u32) {
         let gone = members & self.exited();

@@ -78,8 +78,8 @@ impl Run<'_> {
         }
     }
 
-    /// Looks at the global memory that a `cp.async` reads. A copy is blamed where it is issued: bytes that somebody writes
-    /// only between its issue and its wait would be read in a race.
+    /// Looks at the global memory that a `cp.async` reads. A copy is blamed where it is issued: bytes that somebody
+    /// writes only between its issue and its wait would be read in a race.
     #[cold]
     #[inline(never)]
     pub(super) fn check_sources(&mut self, copy: &CpAsync, active: u32) {

@@ -70,8 +70,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// `mbarrier.try_wait` waits only for a time that nobody knows: in random order it may come back before the phase is
-    /// over, so that a wait without a loop shows.
+    /// `mbarrier.try_wait` waits only for a time that nobody knows: in random order it may come back before the phase
+    /// is over, so that a wait without a loop shows.
     fn comes_back(&mut self) -> bool {
         matches!(self.launch.async_order, AsyncOrder::Random(_)) && self.lands_now()
     }

@@ -68,8 +68,8 @@ pub struct MachineOptions {
     /// Steps after which a launch is ended with a fault: one for each warp instruction, and some for each block that
     /// starts and for each turn of one that waits, so that neither a huge grid nor a wait without end goes on for ever.
     pub step_limit: u64,
-    /// Look for races, reads of bytes never written and the other findings of [`ReportKind`](super::ReportKind), and list
-    /// them in [`Counters::reports`]. Several times slower.
+    /// Look for races, reads of bytes never written and the other findings of [`ReportKind`](super::ReportKind), and
+    /// list them in [`Counters::reports`]. Several times slower.
     pub checked: bool,
     /// Bytes of local memory that each thread has more for calls of functions that call themselves: what
     /// `cudaLimitStackSize` sets on a device. Kernels without recursion need none of it.
@@ -113,7 +113,8 @@ impl LaunchConfig {
     }
 }
 
-/// One modelled device: its global memory and the threads that run blocks. Addresses of one machine mean nothing to another.
+/// One modelled device: its global memory and the threads that run blocks. Addresses of one machine mean nothing to
+/// another.
 pub struct Machine {
     options: MachineOptions,
     level: Level,
@@ -209,8 +210,8 @@ impl Machine {
         Ok(())
     }
 
-    /// The first bytes in a row, as offsets into a range, that neither the host nor a kernel has written since they were
-    /// allocated. `None` if all were, and always on a machine that is not checked.
+    /// The first bytes in a row, as offsets into a range, that neither the host nor a kernel has written since they
+    /// were allocated. `None` if all were, and always on a machine that is not checked.
     ///
     /// # Errors
     /// A range that is not inside one allocation.
@@ -238,8 +239,8 @@ impl Machine {
     /// As [`launch`](Self::launch), told what the parameters mean: faults and reports call memory by the names of the
     /// `operands`. A checked launch also reports every write to one that is not to be written
     /// ([`WriteToInput`](super::ReportKind::WriteToInput)) and, in an allocation of which some operand is a part, every
-    /// access outside all of them ([`OutsideOperand`](super::ReportKind::OutsideOperand)); so name every part of such an
-    /// allocation that the kernel may touch. Allocations that no operand lies in are not restricted. Operands may
+    /// access outside all of them ([`OutsideOperand`](super::ReportKind::OutsideOperand)); so name every part of such
+    /// an allocation that the kernel may touch. Allocations that no operand lies in are not restricted. Operands may
     /// overlap; a byte may be written if one of those that hold it says so.
     ///
     /// # Errors
@@ -302,18 +303,18 @@ impl Machine {
         Ok(run::state_bytes(code, config.block.iter().product(), shared, self.local_bytes(code)))
     }
 
-    /// What kernels printed (by `printf`, which nvcc makes `vprintf` of) since this was last asked: launch after launch,
-    /// in a launch block after block, in a block in the order in which its threads printed. So a kernel without races
-    /// prints the same each time. A launch keeps 16 MiB and says so where it drops the rest. What a kernel printed before
-    /// a fault is there too. Bytes that are no UTF-8 are replaced.
+    /// What kernels printed (by `printf`, which nvcc makes `vprintf` of) since this was last asked: launch after
+    /// launch, in a launch block after block, in a block in the order in which its threads printed. So a kernel without
+    /// races prints the same each time. A launch keeps 16 MiB and says so where it drops the rest. What a kernel
+    /// printed before a fault is there too. Bytes that are no UTF-8 are replaced.
     pub fn take_output(&self) -> String {
         let bytes = std::mem::take(&mut *self.output.lock().unwrap_or_else(PoisonError::into_inner));
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Where a `.global` or `.const` variable of a module is, and its size in bytes: what `cuModuleGetGlobal` tells. Read
-    /// and write it as other global memory. Loads the module if it is not loaded yet; the variable lives as long as the
-    /// machine.
+    /// Where a `.global` or `.const` variable of a module is, and its size in bytes: what `cuModuleGetGlobal` tells.
+    /// Read and write it as other global memory. Loads the module if it is not loaded yet; the variable lives as long
+    /// as the machine.
     ///
     /// # Errors
     /// A name that no such variable has, or [`FaultKind::OutOfMemory`].

@@ -140,8 +140,8 @@ impl Run<'_> {
         }
     }
 
-    /// The text of a format, and how many arguments it took. Arguments lie in the buffer one after the other, each aligned
-    /// to its size: what C makes of `…` (PTX Interoperability, §3.4: variadic functions).
+    /// The text of a format, and how many arguments it took. Arguments lie in the buffer one after the other, each
+    /// aligned to its size: what C makes of `…` (PTX Interoperability, §3.4: variadic functions).
     fn formatted(&self, format: &[u8], buffer: u64, lane: usize) -> Result<(Vec<u8>, u32), Fault> {
         let (mut out, mut at, mut count) = (Vec::new(), buffer, 0);
         let next = |at: &mut u64, count: &mut u32, bytes: u64| -> Result<u64, Fault> {

@@ -78,7 +78,8 @@ pub(crate) struct Warp {
 }
 
 impl Warp {
-    /// Makes the warp ready to run `code` from its start, with these lanes. Registers hold poison, constants their value.
+    /// Makes the warp ready to run `code` from its start, with these lanes. Registers hold poison, constants their
+    /// value.
     pub fn start(&mut self, code: &Code, addresses: &[(Reg, u64)], index: u32, lanes: u32) {
         self.calls.start(code);
         let Warp { regs, .. } = self;

@@ -378,8 +378,8 @@ impl<'a> Parser<'a, '_> {
         self.skip();
         let mut loc = Loc { file: self.int32()?, line: self.int32()?, caller: None };
         self.int()?;
-        // The place inside the innermost inlined function, and where that was inlined. The calls around it would have to
-        // be found among earlier `.loc`s, of which several can be meant.
+        // The place inside the innermost inlined function, and where that was inlined. The calls around it would have
+        // to be found among earlier `.loc`s, of which several can be meant.
         while self.eat(b',') {
             match self.word()? {
                 "function_name" => {

@@ -191,7 +191,8 @@ impl<'a> Parser<'a, '_> {
         Ok(Variable { name, space, align, element, vector, bytes, init, external, ptx_line })
     }
 
-    /// The values of a list, up to its `}`. A list within the list fills an entry of the dimension, the rest with zeros.
+    /// The values of a list, up to its `}`. A list within the list fills an entry of the dimension, the rest with
+    /// zeros.
     fn initial_list(&mut self, element: u32, inner: &[u64], out: &mut Vec<Init<'a>>) -> Result<(), ParseError> {
         loop {
             let error = self.error("the list has more values than its dimension");

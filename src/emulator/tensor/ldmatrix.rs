@@ -18,7 +18,8 @@ fn rows(len: usize, addresses: &[u32; 32], num: u8, who: &str) -> Result<[usize;
     Ok(starts)
 }
 
-/// `movmatrix`: transposes an 8×8 matrix of halves in register layout: lane `4g + t` gets elements `(2t, g)` and `(2t + 1, g)`.
+/// `movmatrix`: transposes an 8×8 matrix of halves in register layout: lane `4g + t` gets elements `(2t, g)` and
+/// `(2t + 1, g)`.
 pub(crate) fn transpose(m: &V32) -> V32 {
     let half = |row: usize, column: usize| m.0[4 * row + column / 2] >> (16 * (column % 2)) & 0xffff;
     V32(std::array::from_fn(|lane| {

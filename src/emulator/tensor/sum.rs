@@ -65,7 +65,8 @@ fn exponent(x: f64, least: i32) -> i32 {
     }
 }
 
-/// The sums of one row: 8 columns. `take` says which k count; `c` are the addends with the least exponent of their type.
+/// The sums of one row: 8 columns. `take` says which k count; `c` are the addends with the least exponent of their
+/// type.
 #[inline(always)]
 fn row(
     a: &[f64; MAX_K],

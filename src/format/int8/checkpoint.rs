@@ -72,7 +72,8 @@ fn tensors<'a>(weights: &[(&str, &'a Int8Weight)], codes: &'a [Vec<i8>]) -> Resu
     Ok(out)
 }
 
-/// The names of the int8 weights in a file: each `<name>.weight` of type I8 with a `<name>.weight_scale` beside it, sorted.
+/// The names of the int8 weights in a file: each `<name>.weight` of type I8 with a `<name>.weight_scale` beside it,
+/// sorted.
 pub fn names(archive: &Archive<'_>) -> Vec<String> {
     let i8s = archive.tensors().iter().filter(|tensor| tensor.dtype() == Some(DType::I8));
     let mut names: Vec<_> = i8s.filter_map(|tensor| tensor.name().strip_suffix(".weight")).map(String::from).collect();

@@ -65,7 +65,8 @@ impl<'a> Codes<'a> {
         (index < self.rows).then(|| &self.codes[index * self.ld..][..self.cols])
     }
 
-    /// The sum of each row: of weights `[N, K]` the column sums that correct a product for zero points of its other operand.
+    /// The sum of each row: of weights `[N, K]` the column sums that correct a product for zero points of its other
+    /// operand.
     ///
     /// # Errors
     /// [`Error::Value`] for a sum beyond an int32, which takes more than 16,777,215 columns.
@@ -134,7 +135,8 @@ impl<'a> Int8View<'a> {
 /// An owned int8 matrix in canonical order: `[rows, cols]`, columns contiguous, rows padded with zeros to [`ROW_ALIGN`]
 /// bytes, and one f32 scale a row.
 ///
-/// Scales are finite and not negative, except that a matrix of activations holds NaN for each row with a non-finite input.
+/// Scales are finite and not negative, except that a matrix of activations holds NaN for each row with a non-finite
+/// input.
 #[derive(Clone, PartialEq)]
 pub struct Int8Matrix {
     rows: usize,
@@ -161,8 +163,8 @@ impl Int8Matrix {
         Err(Error::Value(format!("the weight at row {row}, column {col} is {value}, which has no int8 code")))
     }
 
-    /// Quantizes activations: as [`quantize`](Self::quantize), but a row with a NaN or an infinity gets scale NaN and zero
-    /// codes, as the kernel does.
+    /// Quantizes activations: as [`quantize`](Self::quantize), but a row with a NaN or an infinity gets scale NaN and
+    /// zero codes, as the kernel does.
     ///
     /// # Errors
     /// [`Error::Shape`] when the number of values is not `rows · cols`.

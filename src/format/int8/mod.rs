@@ -12,8 +12,8 @@
 //!   [`Int8Matrix::quantize`] makes that an error instead.
 //! - The quantizer never makes −128; imported codes may hold it.
 //!
-//! The kernel `quantize_rows` follows the same rule with the same roundings, and its codes and scales are these bit for bit
-//! (of a NaN scale only that it is a NaN).
+//! The kernel `quantize_rows` follows the same rule with the same roundings, and its codes and scales are these bit for
+//! bit (of a NaN scale only that it is a NaN).
 
 mod checkpoint;
 mod matrix;
@@ -30,8 +30,8 @@ pub const CODE_MAX: f32 = 127.0;
 
 /// Quantizes one row: writes its codes and returns its scale.
 ///
-/// `codes` may be longer than `x`, as a padded row is: what lies beyond `x.len()` is written as zero. A row with a NaN or an
-/// infinity gives scale NaN and zero codes. The result is the same on every machine.
+/// `codes` may be longer than `x`, as a padded row is: what lies beyond `x.len()` is written as zero. A row with a NaN
+/// or an infinity gives scale NaN and zero codes. The result is the same on every machine.
 ///
 /// # Errors
 /// [`Error::TooShort`] when `codes` is shorter than `x`.
@@ -57,8 +57,8 @@ pub fn quantize_row<T: Float>(x: &[T], codes: &mut [i8]) -> Result<f32> {
     Ok(scale)
 }
 
-/// To the nearest integer, ties to even, for numbers below 2²²: there the spacing at 1.5 · 2²³ is 1, so the sum is rounded
-/// to an integer. (Without SSE4.1, `round_ties_even` is a call for each number.)
+/// To the nearest integer, ties to even, for numbers below 2²²: there the spacing at 1.5 · 2²³ is 1, so the sum is
+/// rounded to an integer. (Without SSE4.1, `round_ties_even` is a call for each number.)
 fn round(x: f32) -> f32 {
     const INTEGERS: f32 = 1.5 * (1 << 23) as f32;
     (x + INTEGERS) - INTEGERS

@@ -57,8 +57,8 @@ impl Tensor {
         self.stored.to_string()
     }
 
-    /// True when [`Archive::read_f32`](super::Archive::read_f32) can read it. An 8-bit float is not: it means nothing without
-    /// its scales.
+    /// True when [`Archive::read_f32`](super::Archive::read_f32) can read it. An 8-bit float is not: it means nothing
+    /// without its scales.
     pub fn is_float(&self) -> bool {
         matches!(self.stored, Dtype::F32 | Dtype::F16 | Dtype::BF16 | Dtype::F64)
     }

@@ -8,8 +8,8 @@
 //!
 //! [`Archive`] checks all of it before it allocates anything for a tensor: the header's length against the file and against
 //! [`HEADER_LIMIT`], every size for overflow, and that the tensors cover the data exactly, without overlap. Nothing in a file
-//! makes it panic, and the memory it takes stays within a small multiple of what the file really holds. It reads; it does not
-//! map: a file that is cut short while it is open gives an error.
+//! makes it panic, and the memory it takes stays within a small multiple of what the file really holds. It reads; it
+//! does not map: a file that is cut short while it is open gives an error.
 
 mod header;
 mod write;
@@ -154,8 +154,8 @@ impl<'a> Archive<'a> {
         Ok(out)
     }
 
-    /// Reads a floating tensor (F32, F16, BF16, F64) as f32, row-major. F64 is rounded to nearest; the others are exact.
-    /// 8-bit floats come with scales in tensors of their own: [`read`](Self::read) them as what they are.
+    /// Reads a floating tensor (F32, F16, BF16, F64) as f32, row-major. F64 is rounded to nearest; the others are
+    /// exact. 8-bit floats come with scales in tensors of their own: [`read`](Self::read) them as what they are.
     ///
     /// # Errors
     /// [`Error::File`] when there is no such tensor, it is not floating, or reading fails; [`Error::OutOfMemory`] when the

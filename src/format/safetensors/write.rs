@@ -88,8 +88,8 @@ fn stream(out: &mut impl Write, header: &str, tensors: &[&TensorData<'_>]) -> io
     tensors.iter().try_for_each(|tensor| out.write_all(&tensor.bytes))
 }
 
-/// The header, padded so that the data starts at a multiple of 8, and the tensors in the order of their data: the largest
-/// element first, so that each is aligned, and then by name.
+/// The header, padded so that the data starts at a multiple of 8, and the tensors in the order of their data: the
+/// largest element first, so that each is aligned, and then by name.
 fn header<'t, 'a>(
     tensors: &'t [TensorData<'a>],
     metadata: &BTreeMap<String, String>,

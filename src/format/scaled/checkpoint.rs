@@ -1,5 +1,5 @@
-//! Scaled 8-bit weights in safetensors files, named as compressed-tensors (`int-quantized`, `float-quantized`) and the block-scaled
-//! checkpoints of DeepSeek-V3 name them.
+//! Scaled 8-bit weights in safetensors files, named as compressed-tensors (`int-quantized`, `float-quantized`) and the
+//! block-scaled checkpoints of DeepSeek-V3 name them.
 //!
 //! | tensor | type | shape |
 //! |---|---|---|

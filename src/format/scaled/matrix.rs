@@ -122,7 +122,8 @@ impl<C: Code> ScaledMatrix<C> {
         Ok(matrix)
     }
 
-    /// Copies contiguous codes `[rows, cols]`, as files hold them, into padded rows. `zeros`, one a scale, are the codes of 0.
+    /// Copies contiguous codes `[rows, cols]`, as files hold them, into padded rows. `zeros`, one a scale, are the
+    /// codes of 0.
     ///
     /// # Errors
     /// [`Error::Shape`] when a length is not what the shape says; [`Error::Value`] for a scale that is NaN, infinite or
@@ -138,8 +139,8 @@ impl<C: Code> ScaledMatrix<C> {
         Self::take([rows, cols], scaling, scales, zeros, |row, col| codes[row * cols + col])
     }
 
-    /// The same of codes that lie the other way round: `[cols, rows]`, such as `[K, N]`. Scales and zero points are those of
-    /// the matrix as it will be.
+    /// The same of codes that lie the other way round: `[cols, rows]`, such as `[K, N]`. Scales and zero points are
+    /// those of the matrix as it will be.
     ///
     /// # Errors
     /// As [`from_contiguous`](Self::from_contiguous).

@@ -6,8 +6,8 @@
 //! | [`F8E4M3`] | `absmax / 448` | the nearest of `x / scale`, ties to even |
 //! | [`F8E5M2`] | `absmax / 57344` | the nearest of `x / scale`, ties to even |
 //!
-//! Every step is one f32 operation without flush to zero, as the kernels `quantize_rows` and `quantize_groups` do it. A scale
-//! of 0 makes codes of 0. Codes that are imported may be anything, −128 too, and int8 ones may have zero points.
+//! Every step is one f32 operation without flush to zero, as the kernels `quantize_rows` and `quantize_groups` do it. A
+//! scale of 0 makes codes of 0. Codes that are imported may be anything, −128 too, and int8 ones may have zero points.
 //!
 //! [`smooth_factors`] balances channels between activations and weights, as SmoothQuant does (Xiao et al., 2022).
 

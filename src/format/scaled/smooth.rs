@@ -22,7 +22,8 @@ pub fn channel_absmax<T: Float>(values: &[T], rows: usize, cols: usize) -> Resul
 /// What each channel k of a layer is divided by in its activations and multiplied by in its weights:
 /// `s[k] = activation_absmax[k]^α / weight_absmax[k]^(1 − α)`, made in f64 and rounded to f32.
 ///
-/// `α = 0.5` splits the difficulty evenly. A channel that is 0 in either, or whose quotient is no f32 above 0, has `s = 1`.
+/// `α = 0.5` splits the difficulty evenly. A channel that is 0 in either, or whose quotient is no f32 above 0, has
+/// `s = 1`.
 ///
 /// # Errors
 /// [`Error::Shape`] for channels of different numbers; [`Error::Value`] for α outside 0..=1 and for a largest magnitude that is
@@ -68,7 +69,8 @@ pub fn fold_into_weights<T: Float>(values: &[T], rows: usize, cols: usize, facto
     Ok(rows.flat_map(|row| row.iter().zip(factors).map(|(value, &s)| value.to_f32() * s)).collect())
 }
 
-/// `1 / s` of each factor: what [`op::Quantize`](crate::op::Quantize) multiplies activations by where the layer before does not.
+/// `1 / s` of each factor: what [`op::Quantize`](crate::op::Quantize) multiplies activations by where the layer before
+/// does not.
 pub fn input_factors(factors: &[f32]) -> Vec<f32> {
     factors.iter().map(|s| 1.0 / s).collect()
 }

@@ -12,9 +12,9 @@ pub trait AttentionElement: Element {}
 impl AttentionElement for f16 {}
 impl AttentionElement for bf16 {}
 
-/// A tensor of heads to read: row `(s, t, h)` of sequence, token and head starts at element `s · batch + t · token + h · head`, and
-/// its elements lie side by side. [`Attention`](super::Attention) wants rows that start at multiples of 16 bytes; attention in 8
-/// bits takes any, and copies faster at those.
+/// A tensor of heads to read: row `(s, t, h)` of sequence, token and head starts at element
+/// `s · batch + t · token + h · head`, and its elements lie side by side. [`Attention`](super::Attention) wants rows
+/// that start at multiples of 16 bytes; attention in 8 bits takes any, and copies faster at those.
 pub struct Heads<'a, T> {
     /// From the first element on.
     pub view: View<'a, T>,
@@ -97,8 +97,8 @@ impl<'a, T: Element> HeadsMut<'a, T> {
 }
 
 /// Where the natural log-sum-exp of every row's scores goes: that of query `i` of sequence `s` and head `h` is element
-/// `s · batch + h · head + i`; of packed queries `h · head + t`, `t` counted over all. A sink counts. −∞ where a query sees nothing
-/// and has no sink; not written for queries that a sequence does not have.
+/// `s · batch + h · head + i`; of packed queries `h · head + t`, `t` counted over all. A sink counts. −∞ where a query
+/// sees nothing and has no sink; not written for queries that a sequence does not have.
 pub struct LogSumExp<'a> {
     /// From the first element on.
     pub view: ViewMut<'a, f32>,
@@ -109,14 +109,16 @@ pub struct LogSumExp<'a> {
 }
 
 impl<'a> LogSumExp<'a> {
-    /// `[batch, heads, queries]` without gaps; also `[heads, tokens]` of packed queries, where `queries` are those of all sequences.
+    /// `[batch, heads, queries]` without gaps; also `[heads, tokens]` of packed queries, where `queries` are those of
+    /// all sequences.
     pub fn new(view: impl Into<ViewMut<'a, f32>>, queries: usize, heads: usize) -> LogSumExp<'a> {
         LogSumExp { view: view.into(), batch: queries.saturating_mul(heads), head: queries }
     }
 }
 
-/// What is added to the scores: for query `i` and key `j` of sequence `s` and head `h` element `s · batch + h · head + i · query + j`,
-/// where `i` and `j` count within the sequence, packed or not; a stride of 0 lets one serve all.
+/// What is added to the scores: for query `i` and key `j` of sequence `s` and head `h` element
+/// `s · batch + h · head + i · query + j`, where `i` and `j` count within the sequence, packed or not; a stride of 0
+/// lets one serve all.
 pub struct ScoreBias<'a, T> {
     /// In f32, or in the type of the queries.
     pub values: BiasValues<'a, T>,
@@ -136,8 +138,8 @@ pub enum BiasValues<'a, T> {
     Own(View<'a, T>),
 }
 
-/// Bits that say which of the last `columns` keys of a sequence a query sees; keys before them are not concerned. With as many
-/// columns as keys this is any mask; with as many as queries, the tree of guessed tokens behind a prefix.
+/// Bits that say which of the last `columns` keys of a sequence a query sees; keys before them are not concerned. With
+/// as many columns as keys this is any mask; with as many as queries, the tree of guessed tokens behind a prefix.
 ///
 /// Key `sk − columns + c` is bit `c % 32` of word `c / 32` of the row; query `i` of sequence `s` has the row from word
 /// `s · batch + i · query` on. A key must pass the [`Mask`](crate::plan::attention::Mask) of the problem too.
@@ -153,8 +155,9 @@ pub struct TreeMask<'a> {
     pub query: usize,
 }
 
-/// Which page holds which keys: key `j` of sequence `s` lies at place `j % page_size` of page `table[s · row + j / page_size]`. The
-/// table is `[batch, at least ⌈keys / page_size⌉]`; entries past a sequence's last page are not looked at.
+/// Which page holds which keys: key `j` of sequence `s` lies at place `j % page_size` of page
+/// `table[s · row + j / page_size]`. The table is `[batch, at least ⌈keys / page_size⌉]`; entries past a sequence's
+/// last page are not looked at.
 #[derive(Clone, Copy)]
 pub struct PageTable<'a> {
     /// From the first entry on. An entry that is needed and is not below `pages` is told by
@@ -188,8 +191,8 @@ pub struct AttentionArgs<'a, T, O> {
     pub slopes: Option<View<'a, f32>>,
     /// What is added to the scores then, in f32 or in the type of the queries.
     pub bias: Option<ScoreBias<'a, T>>,
-    /// `[heads]`, learned (gpt-oss): a score that has no value; `e^sink` is added to the denominator, and counts in the log-sum-exp.
-    /// First keys that a window keeps are [`Mask::keep_first`](crate::plan::attention::Mask::keep_first).
+    /// `[heads]`, learned (gpt-oss): a score that has no value; `e^sink` is added to the denominator, and counts in the
+    /// log-sum-exp. First keys that a window keeps are [`Mask::keep_first`](crate::plan::attention::Mask::keep_first).
     pub sinks: Option<View<'a, f32>>,
     /// Bits of keys at the end that are seen.
     pub tree: Option<TreeMask<'a>>,
@@ -240,8 +243,8 @@ impl<'a, T, O> AttentionArgs<'a, T, O> {
     }
 }
 
-/// The slopes of ALiBi for so many heads: `2^(−8i/n)` for `i = 1..=n` where `n` is a power of two; otherwise those of the next
-/// lower power of two, then every other one of twice as many. (Press et al., 2022, and as BLOOM has them.)
+/// The slopes of ALiBi for so many heads: `2^(−8i/n)` for `i = 1..=n` where `n` is a power of two; otherwise those of
+/// the next lower power of two, then every other one of twice as many. (Press et al., 2022, and as BLOOM has them.)
 ///
 /// ```
 /// assert_eq!(halfbyte::op::alibi_slopes(8)[..2], [0.5, 0.25]);

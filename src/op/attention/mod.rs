@@ -18,14 +18,15 @@ pub(super) use checked::{cut_bias, cut_tree};
 
 /// `out = softmax(scale · Q·Kᵀ, changed and masked) · V` for every head of every sequence, in one pass over the keys.
 ///
-/// Scores, their maxima and sums are f32; probabilities are rounded to the type of the values for their product with these, which
-/// is f32 again; the output is divided by the sum at the end and rounded once. In the order in which they are applied: the scale, a
-/// soft-cap, ALiBi, a bias; then masks: where keys stand ([`Mask`](plan::Mask)), bits ([`TreeMask`]), and the ends of sequences. A
-/// query that sees no key gives 0, and a log-sum-exp of −∞ unless it has a sink.
+/// Scores, their maxima and sums are f32; probabilities are rounded to the type of the values for their product with
+/// these, which is f32 again; the output is divided by the sum at the end and rounded once. In the order in which they
+/// are applied: the scale, a soft-cap, ALiBi, a bias; then masks: where keys stand ([`Mask`](plan::Mask)), bits
+/// ([`TreeMask`]), and the ends of sequences. A query that sees no key gives 0, and a log-sum-exp of −∞ unless it has a
+/// sink.
 ///
-/// The same plan gives the same bits, and so do plans that differ only in which blocks run when; plans of other tiles agree
-/// within [`reference::attention::tolerance`](crate::reference::attention::tolerance). A NaN or an infinity in a key or value that is masked, but not past the end of its sequence, may reach queries that
-/// do not see it.
+/// The same plan gives the same bits, and so do plans that differ only in which blocks run when; plans of other tiles
+/// agree within [`reference::attention::tolerance`](crate::reference::attention::tolerance). A NaN or an infinity in a
+/// key or value that is masked, but not past the end of its sequence, may reach queries that do not see it.
 ///
 /// | a model has | say |
 /// |---|---|
@@ -73,7 +74,8 @@ pub(super) use checked::{cut_bias, cut_tree};
 /// # }
 /// ```
 ///
-/// Two sequences, their queries one after the other, their keys in pages of 16 tokens; lengths and pages lie on the device:
+/// Two sequences, their queries one after the other, their keys in pages of 16 tokens; lengths and pages lie on the
+/// device:
 ///
 #[cfg_attr(feature = "emulator", doc = "```")]
 #[cfg_attr(not(feature = "emulator"), doc = "```ignore")]
@@ -185,10 +187,11 @@ impl Attention {
     /// Checks the arguments and gives the steps of a run, in order, to `each`; stops at its first error.
     ///
     /// # Errors
-    /// Types or a device that are not the plan's; tensors too short for the problem and their strides, or with rows that do not
-    /// start at multiples of 16 bytes (an output of f32: 8); an output whose rows meet, or that overlaps another operand; a scale
-    /// or a soft-cap that is not above 0 and finite; slopes or sinks that are not one a head; bits of a mask that are too few;
-    /// first tokens, lengths or pages that are missing, not asked for by the problem, or not one a sequence.
+    /// Types or a device that are not the plan's; tensors too short for the problem and their strides, or with rows
+    /// that do not start at multiples of 16 bytes (an output of f32: 8); an output whose rows meet, or that overlaps
+    /// another operand; a scale or a soft-cap that is not above 0 and finite; slopes or sinks that are not one a head;
+    /// bits of a mask that are too few; first tokens, lengths or pages that are missing, not asked for by the problem,
+    /// or not one a sequence.
     pub fn launches<'a, T: AttentionElement, O: OutputElement>(
         &self,
         plan: &AttentionPlan,

@@ -223,8 +223,8 @@ fn vector<'a, T: Element>(
 }
 
 impl<'a, A: GemmElement, B: GemmElement, O: OutputElement> GemmArgs<'a, A, B, O> {
-    /// What the kernel is told, with views no longer than need be, if the arguments keep every rule; and the scratch, which
-    /// it does not hold yet.
+    /// What the kernel is told, with views no longer than need be, if the arguments keep every rule; and the scratch,
+    /// which it does not hold yet.
     #[allow(clippy::type_complexity)] // the kernel's arguments and the scratch
     pub(super) fn checked(
         self,

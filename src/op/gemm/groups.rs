@@ -37,11 +37,11 @@ impl SharedBy {
     }
 }
 
-/// A scale for each group of K, of each row of an operand or of rows that share: f32 at `line · ld + group · step`, in any order of
-/// lines and groups. With `⌈K / group⌉` groups and a line for every row, every 128 rows or all.
+/// A scale for each group of K, of each row of an operand or of rows that share: f32 at `line · ld + group · step`, in
+/// any order of lines and groups. With `⌈K / group⌉` groups and a line for every row, every 128 rows or all.
 ///
-/// A tile wants the scales of its rows of one group: with `ld` 1, the lines of a group side by side, they are whole sectors; with
-/// `step` 1, as [`new`](GroupScales::new) has it, each is a sector of its own.
+/// A tile wants the scales of its rows of one group: with `ld` 1, the lines of a group side by side, they are whole
+/// sectors; with `step` 1, as [`new`](GroupScales::new) has it, each is a sector of its own.
 #[derive(Clone, Copy)]
 pub struct GroupScales<'a> {
     /// From the first scale of the first matrix on.
@@ -62,7 +62,8 @@ impl<'a> GroupScales<'a> {
         GroupScales { view: scales.view(), shared_by, ld: scales.ld(), step: 1, stride: 0 }
     }
 
-    /// What the kernel is told, and where it lies, if the scales of `batch` operands of so many rows and groups are within it.
+    /// What the kernel is told, and where it lies, if the scales of `batch` operands of so many rows and groups are
+    /// within it.
     pub(super) fn within(
         self,
         device: &Device,

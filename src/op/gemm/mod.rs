@@ -19,13 +19,13 @@ pub use path::{Copies, Path};
 
 /// `d[m, n] = α · (Σ_k a[m, k] · b[n, k]) · scale_row[m] · scale_col[n] + β · c[m, n] + bias[n]`, alone or in batches.
 ///
-/// The sum is exact in s32 for int8 operands, where `a[m, k]` may have a zero point: `Σ_k (a[m, k] − zero_row[m]) · b[n, k]`.
-/// For floats it is made in f32 by the tensor cores, mma after mma from the first K to the last; the same plan gives the
-/// same bits, and [`GemmProblem::batch_invariant`] the same bits for every M. What follows the sum is rounded step by step
-/// as [`reference::exact::gemm`](crate::reference::exact::gemm) does.
+/// The sum is exact in s32 for int8 operands, where `a[m, k]` may have a zero point:
+/// `Σ_k (a[m, k] − zero_row[m]) · b[n, k]`. For floats it is made in f32 by the tensor cores, mma after mma from the
+/// first K to the last; the same plan gives the same bits, and [`GemmProblem::batch_invariant`] the same bits for every
+/// M. What follows the sum is rounded step by step as [`reference::exact::gemm`](crate::reference::exact::gemm) does.
 ///
-/// Operands may start and be strided at any multiple of their element: where both allow copies of 16 bytes, those are made
-/// ([`GemmArgs::path`] says whether, and what is in the way).
+/// Operands may start and be strided at any multiple of their element: where both allow copies of 16 bytes, those are
+/// made ([`GemmArgs::path`] says whether, and what is in the way).
 #[derive(Clone, Debug)]
 pub struct Gemm {
     device: Device,
@@ -43,9 +43,9 @@ impl Gemm {
         Gemm::load(device, a, b, false)
     }
 
-    /// The same of products that are summed by groups of K: `d = α · (Σ_g (Σ_{k in g} a · b) · groups_a[m, g] · groups_b[n, g]) · …`.
-    /// The inner sum is exact for int8. The outer one is f32 and goes from the first group to the last, `fma(inner, groups_a ·
-    /// groups_b, outer)`.
+    /// The same of products that are summed by groups of K:
+    /// `d = α · (Σ_g (Σ_{k in g} a · b) · groups_a[m, g] · groups_b[n, g]) · …`. The inner sum is exact for int8. The
+    /// outer one is f32 and goes from the first group to the last, `fma(inner, groups_a · groups_b, outer)`.
     ///
     /// # Errors
     /// As [`new`](Self::new); operands that are not of 8 bits.
@@ -114,11 +114,11 @@ impl Gemm {
     /// Checks the arguments and gives the steps of a run, in order, to `each`; stops at its first error.
     ///
     /// # Errors
-    /// Types, shapes or a device that are not the plan's; views too short for their strides; matrices of d that overlap;
-    /// scales, a bias or an addend of an s32 output; scales of another length than one, M (or N), or a batch of those; a
-    /// beta without c; zero points of other operands than int8, without column sums, of another form than `scale_row`, or
-    /// with a K beyond [`MAX_K_WITH_ZEROS`]; scales of groups where the problem has none, or too few of them; too little or misaligned scratch; an output or scratch that overlaps
-    /// another operand.
+    /// Types, shapes or a device that are not the plan's; views too short for their strides; matrices of d that
+    /// overlap; scales, a bias or an addend of an s32 output; scales of another length than one, M (or N), or a batch
+    /// of those; a beta without c; zero points of other operands than int8, without column sums, of another form than
+    /// `scale_row`, or with a K beyond [`MAX_K_WITH_ZEROS`]; scales of groups where the problem has none, or too few of
+    /// them; too little or misaligned scratch; an output or scratch that overlaps another operand.
     pub fn launches<'a, A: GemmElement, B: GemmElement, O: OutputElement>(
         &self,
         plan: &GemmPlan,

@@ -5,8 +5,8 @@ use std::fmt;
 use super::args::{GemmArgs, GemmElement, Strided};
 use crate::device::{Element, Region};
 
-/// How the tiles of an operand come to shared memory. Both loops of a kernel multiply alike: the copies are all that differs, and
-/// the bits of the output are the same.
+/// How the tiles of an operand come to shared memory. Both loops of a kernel multiply alike: the copies are all that
+/// differs, and the bits of the output are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Copies {
     /// By asynchronous copies of 16 bytes.
@@ -28,7 +28,8 @@ impl Copies {
     }
 }
 
-/// By which copies the operands of a run come, and what keeps each from copies of 16 bytes. For reading: `println!("{path}")`.
+/// By which copies the operands of a run come, and what keeps each from copies of 16 bytes. For reading:
+/// `println!("{path}")`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
     /// Those of a.
@@ -85,7 +86,8 @@ fn of<T: Element>(operand: &Strided<'_, T>) -> (Copies, String) {
     (Copies::of_unit(unit), why)
 }
 
-/// The greatest of 16, 4 and an element's size that an address, a leading dimension and a stride in bytes are multiples of.
+/// The greatest of 16, 4 and an element's size that an address, a leading dimension and a stride in bytes are multiples
+/// of.
 pub(super) fn unit(parts: [u64; 3], size: usize) -> u32 {
     match (parts[0] | parts[1] | parts[2]).trailing_zeros() {
         4.. => 16,

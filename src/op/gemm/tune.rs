@@ -43,8 +43,8 @@ impl Gemm {
         Ok(text)
     }
 
-    /// The plan that was measured to be the fastest, or that of least estimated time where the problem was not measured. It
-    /// needs no more scratch than [`scratch_bound`](Self::scratch_bound) says.
+    /// The plan that was measured to be the fastest, or that of least estimated time where the problem was not
+    /// measured. It needs no more scratch than [`scratch_bound`](Self::scratch_bound) says.
     ///
     /// # Errors
     /// As [`plan`](Self::plan).
@@ -56,13 +56,13 @@ impl Gemm {
         }
     }
 
-    /// Measures the plans of a problem on this device, by turns, on operands of its own, and keeps the fastest in `tuning`;
-    /// what is there already is not measured again. Allocates, and waits for the stream: for the time before a model runs. On
-    /// the emulator it is the emulator that is measured.
+    /// Measures the plans of a problem on this device, by turns, on operands of its own, and keeps the fastest in
+    /// `tuning`; what is there already is not measured again. Allocates, and waits for the stream: for the time before
+    /// a model runs. On the emulator it is the emulator that is measured.
     ///
     /// # Errors
-    /// As [`plan`](Self::plan); [`Error::Unsupported`] for an empty problem; a stream of another device; no memory for the
-    /// operands; an error of the device.
+    /// As [`plan`](Self::plan); [`Error::Unsupported`] for an empty problem; a stream of another device; no memory for
+    /// the operands; an error of the device.
     pub fn tune(&self, stream: &Stream, problem: &GemmProblem, tuning: &mut Tuning) -> Result<GemmPlan> {
         check::same_device(&self.device, "the stream", stream.device())?;
         self.plan(problem)?;

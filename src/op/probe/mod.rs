@@ -102,7 +102,8 @@ impl ProbeOutput {
         self.output.chunks(BLOCK).map(golden::checksum).collect()
     }
 
-    /// The golden file of it, made on a device by a driver; `instructions` are those of [`crate::kernels::instructions`].
+    /// The golden file of it, made on a device by a driver; `instructions` are those of
+    /// [`crate::kernels::instructions`].
     pub fn golden(&self, instructions: &[String], device: &str, driver: &str) -> Golden {
         Golden {
             name: self.name.to_owned(),

@@ -1,8 +1,8 @@
 //! Inputs of the tensor products: fragments of `mma`, shared-memory images of `wgmma`.
 //!
 //! Matrices come in kinds: sums that are exact in any order; random numbers; any bits at all; and sums of a large term
-//! and `n` small ones of 2^-e, which show how many bits below the largest a tensor core keeps, whether it rounds or cuts
-//! off, and how many terms it adds at once.
+//! and `n` small ones of 2^-e, which show how many bits below the largest a tensor core keeps, whether it rounds or
+//! cuts off, and how many terms it adds at once.
 
 use half::{bf16, f16};
 

@@ -1,8 +1,8 @@
 //! Plans of attention of many queries (`attention/prefill.cuh`).
 //!
 //! A block takes a tile of rows of one head of one sequence, or, where query heads share keys, rows of several heads
-//! together; it goes through the keys that these see. Plans decide how many rows a tile has, whether heads are packed, and how
-//! many heads run side by side so that their keys stay in L2.
+//! together; it goes through the keys that these see. Plans decide how many rows a tile has, whether heads are packed,
+//! and how many heads run side by side so that their keys stay in L2.
 
 mod problem;
 
@@ -30,7 +30,8 @@ pub struct AttentionPlan {
     section: usize,
 }
 
-/// Tiles of keys that the blocks of a plan go through, and those that they leave out since no row of theirs sees a key in them.
+/// Tiles of keys that the blocks of a plan go through, and those that they leave out since no row of theirs sees a key
+/// in them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Visits {
     /// Tiles that are read and multiplied.
@@ -191,8 +192,9 @@ pub fn candidates(
 
 /// The plan with the least wasted rows and enough blocks. Pure and free of allocation.
 ///
-/// Tiles of 128 rows are taken only where they give every multiprocessor two blocks. Of what is left that with the fewest rows
-/// which hold no query, where up to a tenth more than needed counts as none; then that of the higher tile; then heads one by one.
+/// Tiles of 128 rows are taken only where they give every multiprocessor two blocks. Of what is left that with the
+/// fewest rows which hold no query, where up to a tenth more than needed counts as none; then that of the higher tile;
+/// then heads one by one.
 ///
 /// # Errors
 /// As [`candidates`]; a grid beyond what a launch holds.

@@ -8,22 +8,24 @@ use crate::{Error, Result};
 /// Greatest size of a head. All multiples of 8 up to it are served.
 pub const MAX_HEAD_DIM: usize = 256;
 
-/// Most queries or keys of a sequence, or of all packed ones; also most sequences, heads, and keys of a page: positions and
-/// distances are 31-bit numbers in the kernels.
+/// Most queries or keys of a sequence, or of all packed ones; also most sequences, heads, and keys of a page: positions
+/// and distances are 31-bit numbers in the kernels.
 pub const MAX_TOKENS: usize = (1 << 30) - 1;
 
-/// Which keys a query sees by where they stand. Queries and keys are aligned at their ends: of `sq` queries and `sk` keys, query
-/// `i` stands at key `p = i + sk − sq`. These are the true lengths of each sequence, not the bounds of the problem.
+/// Which keys a query sees by where they stand. Queries and keys are aligned at their ends: of `sq` queries and `sk`
+/// keys, query `i` stands at key `p = i + sk − sq`. These are the true lengths of each sequence, not the bounds of the
+/// problem.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Mask {
     /// No key after its own: `j ≤ p`.
     pub causal: bool,
-    /// At most so many keys before its own: `j ≥ p − left`. A model's window of W tokens, the query's own among them, is W − 1.
+    /// At most so many keys before its own: `j ≥ p − left`. A model's window of W tokens, the query's own among them,
+    /// is W − 1.
     pub left: Option<usize>,
     /// At most so many keys after its own: `j ≤ p + right`. Not with `causal`, unless it is 0.
     pub right: Option<usize>,
-    /// So many first keys of the sequence are seen whatever `left` says (but no key after `right`): StreamingLLM's sinks. Learned
-    /// ones are [`AttentionArgs::sinks`](crate::op::AttentionArgs::sinks).
+    /// So many first keys of the sequence are seen whatever `left` says (but no key after `right`): StreamingLLM's
+    /// sinks. Learned ones are [`AttentionArgs::sinks`](crate::op::AttentionArgs::sinks).
     pub keep_first: usize,
 }
 

@@ -8,11 +8,11 @@
 //! | e4m3 or e5m2, e4m3 or e5m2 | f32 | along the rows |
 //!
 //! Any M, N and K, 0 too. A float's sum goes from the first K to the last in every tile alike; only the cut of K into
-//! slices, which are added in their order, changes its bits. [`GemmProblem::batch_invariant`] asks for a cut that does not
-//! depend on M or on the batch.
+//! slices, which are added in their order, changes its bits. [`GemmProblem::batch_invariant`] asks for a cut that does
+//! not depend on M or on the batch.
 //!
-//! 8-bit operands may be summed by groups of K ([`GemmProblem::k_group`]): the sum of each group is scaled and added to an f32
-//! sum, from the first group to the last. Slices of K are then whole groups.
+//! 8-bit operands may be summed by groups of K ([`GemmProblem::k_group`]): the sum of each group is scaled and added to
+//! an f32 sum, from the first group to the last. Slices of K are then whole groups.
 
 mod problem;
 
@@ -114,8 +114,8 @@ impl GemmPlan {
         }
     }
 
-    /// Why this tile: every tile that serves, with the cut of K that is best for it and the cycles that the model expects, the
-    /// best first. For reading.
+    /// Why this tile: every tile that serves, with the cut of K that is best for it and the cycles that the model
+    /// expects, the best first. For reading.
     pub fn explain(&self) -> String {
         let mut text = format!("{self}\n");
         let Ok(model) = model(&self.facts) else { return text };
@@ -199,8 +199,8 @@ fn tiles(p: &GemmProblem, facts: &DeviceFacts, model: &Model) -> Result<&'static
     )))
 }
 
-/// Elements of K in a slice of a batch-invariant plan: a function of N and K alone, such that one row of tiles fills the
-/// device once, and no slice is short.
+/// Elements of K in a slice of a batch-invariant plan: a function of N and K alone, such that one row of tiles fills
+/// the device once, and no slice is short.
 fn invariant_slice(p: &GemmProblem, facts: &DeviceFacts) -> u64 {
     let size = p.a.dtype.size() as u64;
     let columns = (p.n as u64).div_ceil(64).max(1);
@@ -227,8 +227,8 @@ fn choose(tiles: &[Tile], p: &GemmProblem, facts: &DeviceFacts, model: &Model) -
 ///
 /// # Errors
 /// [`Error::Shape`] for a dimension that no kernel can index; [`Error::Unsupported`] for a pair of elements, an output or a
-/// direction of K that no kernel serves, for a device below the floor of the elements, or without the shared memory of any
-/// tile.
+/// direction of K that no kernel serves, for a device below the floor of the elements, or without the shared memory of
+/// any tile.
 pub fn plan(problem: &GemmProblem, facts: &DeviceFacts) -> Result<GemmPlan> {
     let model = model(facts)?;
     let tiles = tiles(problem, facts, model)?;
@@ -264,7 +264,8 @@ pub fn entries(
 }
 
 /// Every legal plan of a problem: each tile that the device can hold, with each number of slices of K (those that cut K
-/// alike counted once), or, of a batch-invariant problem, each tile. Empty where [`plan`] fails and for an empty output.
+/// alike counted once), or, of a batch-invariant problem, each tile. Empty where [`plan`] fails and for an empty
+/// output.
 pub fn candidates(problem: &GemmProblem, facts: &DeviceFacts) -> impl Iterator<Item = GemmPlan> + use<> {
     let (problem, facts) = (*problem, *facts);
     let model = model(&facts).ok().filter(|_| problem.check().is_ok() && !problem.is_empty());
@@ -286,8 +287,8 @@ pub fn candidates(problem: &GemmProblem, facts: &DeviceFacts) -> impl Iterator<I
     })
 }
 
-/// Scratch bytes that cover [`plan`] of every problem with the operands of `max` whose M, N, K and batch are at most its own,
-/// of whatever output type, on this device; 0 where no tile fits it, so that there is no plan.
+/// Scratch bytes that cover [`plan`] of every problem with the operands of `max` whose M, N, K and batch are at most
+/// its own, of whatever output type, on this device; 0 where no tile fits it, so that there is no plan.
 ///
 /// # Errors
 /// As [`plan`] of `max`, but for that.
@@ -303,8 +304,8 @@ pub fn scratch_bound(max: &GemmProblem, facts: &DeviceFacts) -> Result<usize> {
     usize::try_from(bound).map_err(|_| Error::Shape(format!("the scratch of {max} exceeds the address space")))
 }
 
-/// Batch-invariant plans split even where the tiles fill the device: every tile may be cut into as many slices as a single
-/// column of tiles would be.
+/// Batch-invariant plans split even where the tiles fill the device: every tile may be cut into as many slices as a
+/// single column of tiles would be.
 fn invariant_bound(tiles: &[Tile], max: &GemmProblem, facts: &DeviceFacts) -> u128 {
     let slices = (max.k as u64 * max.a.dtype.size() as u64).div_ceil(INVARIANT_SLICE).clamp(1, MAX_SPLIT.into());
     if slices < 2 {

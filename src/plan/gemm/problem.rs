@@ -22,8 +22,8 @@ pub const MAX_K_WITH_ZEROS: usize = 65_793;
 pub struct Operand {
     /// Type of an element.
     pub dtype: DType,
-    /// False: `[M, K]` (or `[N, K]`) row-major, K along the rows. True: `[K, M]` row-major, K down the rows; 16-bit floats
-    /// only.
+    /// False: `[M, K]` (or `[N, K]`) row-major, K along the rows. True: `[K, M]` row-major, K down the rows; 16-bit
+    /// floats only.
     pub k_down: bool,
 }
 
@@ -56,10 +56,11 @@ pub struct GemmProblem {
     pub b: Operand,
     /// Type of the output; s32 of int8 operands only.
     pub out: Output,
-    /// Elements of K in a group, one of [`K_GROUPS`], where every group's sum is scaled by itself (or is only added by itself, so
-    /// that an accumulator of few bits loses less); 8-bit operands only. The last group may be shorter.
+    /// Elements of K in a group, one of [`K_GROUPS`], where every group's sum is scaled by itself (or is only added by
+    /// itself, so that an accumulator of few bits loses less); 8-bit operands only. The last group may be shorter.
     pub k_group: Option<usize>,
-    /// Every element of the output has the same bits whatever M and the batch are. (Those of int8 without groups always have.)
+    /// Every element of the output has the same bits whatever M and the batch are. (Those of int8 without groups always
+    /// have.)
     pub batch_invariant: bool,
 }
 

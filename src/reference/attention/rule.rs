@@ -82,8 +82,8 @@ pub fn tolerance(exact: &[f64], twin: &[f64], dtype: DType, softcap: bool) -> Re
 /// come on top: a log-sum-exp moves by no more than the score that moves most. With N = |qᵢ| · max |kⱼ| over the keys
 /// that row i sees, which no `Σ|q·k|` exceeds, and u = 2⁻²⁴, a score's sum over d is off by `2·u·√d·N` in whatever
 /// order ([`float_product`]), and scaling, the base of the exponential and each further step round it by 4·u of it in
-/// all. A soft cap is `cap · (1 − 2 / (e^(2s / cap) + 1))` with an `ex2.approx` and an `rcp.approx`, which is off by some 2⁻²² of
-/// the cap however small the score: 2⁻²⁰ of it. (`tanh.approx.f32`, off by 2⁻¹¹, is not good enough.)
+/// all. A soft cap is `cap · (1 − 2 / (e^(2s / cap) + 1))` with an `ex2.approx` and an `rcp.approx`, which is off by
+/// some 2⁻²² of the cap however small the score: 2⁻²⁰ of it. (`tanh.approx.f32`, off by 2⁻¹¹, is not good enough.)
 ///
 /// # Errors
 /// As [`HeadProblem::check`]; [`Error::Shape`] when `exact` is not of this problem.

@@ -85,7 +85,8 @@ pub enum Mode {
 /// The four modes of arithmetic, by name.
 pub const MODES: [(&str, Mode); 4] = [("rn", Mode::Rn), ("rz", Mode::Rz), ("rm", Mode::Rm), ("rp", Mode::Rp)];
 
-/// A format: mantissa bits, least exponent of a normal number, largest finite magnitude as bits, sign bit, canonical NaN.
+/// A format: mantissa bits, least exponent of a normal number, largest finite magnitude as bits, sign bit, canonical
+/// NaN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Format {
     pub mantissa: u32,

@@ -2,7 +2,8 @@
 
 use super::words;
 
-/// Which parities are over after each step of `kernels/probe/probe_hopper.cuh`: the phase before the first has parity 1.
+/// Which parities are over after each step of `kernels/probe/probe_hopper.cuh`: the phase before the first has parity
+/// 1.
 pub fn mbarrier() -> Vec<u32> {
     let (first, second) = (0b10, 0b01);
     // Phase 0 is open, an arrival missing, over; phase 1 lacks 48 bytes, then 32, is over; so says try_wait.
@@ -55,8 +56,9 @@ fn maps(rank: usize) -> Vec<Map> {
     }
 }
 
-/// Boxes as they lie in shared memory: innermost dimension first, 16-byte chunk c of the 128-byte line l at chunk
-/// c ^ (l % 8) with a swizzle of 128 bytes; with 64 and 32 bytes two bits and one bit of l count (§5.5.6). Elements outside the tensor are the filling.
+/// Boxes as they lie in shared memory: innermost dimension first, 16-byte chunk c of the 128-byte line l at chunk c ^
+/// (l % 8) with a swizzle of 128 bytes; with 64 and 32 bytes two bits and one bit of l count (§5.5.6). Elements outside
+/// the tensor are the filling.
 pub fn tma(rank: usize, input: &[u32]) -> Vec<u32> {
     let bytes: Vec<u8> = words(17_280, u64::from(fnv("tma")) << 32).into_iter().map(|word| word as u8).collect();
     let (row_bytes, strides, dims): (i64, [i64; 5], [i64; 5]) = match rank {

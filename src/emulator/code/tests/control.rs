@@ -97,7 +97,8 @@ fn forms() {
     check(40, FORMS);
 }
 
-/// A function whose address is taken and that calls by address may come back to itself; one that only prints never does.
+/// A function whose address is taken and that calls by address may come back to itself; one that only prints never
+/// does.
 #[test]
 fn printing_is_not_a_call_by_address() {
     for (call, again) in [("vprintf, (a, a)", false), ("a, (), P", true)] {

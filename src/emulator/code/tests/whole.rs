@@ -18,8 +18,8 @@ fn prebuilt_kernels_decode_into_few_slots() {
                 texts += 1;
                 assert!(module.target().starts_with("sm_"));
                 for code in module.entries() {
-                    // Fewer than 400, but attention to heads of 192 and 256 keeps an output of as many columns in registers, beside
-                    // scores and what a tile of keys needs: 504 at most.
+                    // Fewer than 400, but attention to heads of 192 and 256 keeps an output of as many columns in
+                    // registers, beside scores and what a tile of keys needs: 504 at most.
                     let slots = (code.num_r32, code.num_r64, code.num_pred);
                     let most = if code.name.ends_with("_64x192") || code.name.ends_with("_64x256") { 510 } else { 400 };
                     assert!(

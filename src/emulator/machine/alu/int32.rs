@@ -212,7 +212,8 @@ pub(crate) fn packed(f: Binary, ty: Ty, a: &L32, b: &L32) -> Option<L32> {
     Some(map2(a, b, |x, y| g(x & 0xFFFF, y & 0xFFFF) & 0xFFFF | g(x >> 16, y >> 16) << 16))
 }
 
-/// `fns`: the position of the |n|-th set bit of `mask`, upwards or (n < 0) downwards from `base`; of 0 the bit at `base`.
+/// `fns`: the position of the |n|-th set bit of `mask`, upwards or (n < 0) downwards from `base`; of 0 the bit at
+/// `base`.
 fn fns(mask: u32, base: u32, n: u32) -> u32 {
     let n = n as i32;
     // A base beyond the mask is undefined in PTX; here nothing is found.

@@ -5,8 +5,8 @@ use super::convert;
 use super::int32;
 use super::table::Registers;
 
-/// `set`: writes all ones or 1.0 where `lanes` is set and zero elsewhere; of packed sources for each half, `upper` being
-/// the lanes of upper halves.
+/// `set`: writes all ones or 1.0 where `lanes` is set and zero elsewhere; of packed sources for each half, `upper`
+/// being the lanes of upper halves.
 pub(crate) fn set(r: &mut Registers, dty: Ty, ty: Ty, d: Reg, lanes: u32, upper: u32, active: u32) -> bool {
     let packed = matches!(ty, Ty::F16x2 | Ty::BF16x2);
     let (one, high) = match dty {

@@ -411,7 +411,8 @@ fn bfi_body(r: &mut Registers, ty: Ty, d: Reg, [a, b, pos, len]: [Reg; 4], activ
 }
 
 leveled! {
-    /// Lane addresses `base + offset`, and over the active lanes their least, their greatest and the union of their bits.
+    /// Lane addresses `base + offset`, and over the active lanes their least, their greatest and the union of their
+    /// bits.
     pub(crate) fn addresses(r: &Registers, base: Reg, wide: bool, offset: i64, active: u32, out: &mut L64) -> [u64; 3] = addresses_body
 }
 
