@@ -38,8 +38,8 @@
 //!
 //! # Promises
 //!
-//! - int8 products are exact, so emulator, GPU and reference agree bit for bit, under every plan. (Sums by groups of K are f32
-//!   beyond a group: the same bits under plans that cut K alike.)
+//! - int8 products are exact, so emulator, GPU and reference agree bit for bit, under every plan. (Sums by groups of K
+//!   are f32 beyond a group: the same bits under plans that cut K alike.)
 //! - A run on CUDA allocates nothing and waits for nothing (the emulator does the work there and then); errors name the
 //!   values and the rule.
 //! - No panic on any input through the safe API; without a driver there is an error, never a crash.

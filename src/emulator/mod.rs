@@ -46,15 +46,16 @@
 //! 1. Compile it to PTX: `nvcc -ptx -arch=compute_80 -lineinfo kernel.cu` (`-arch=compute_90a` for wgmma and TMA).
 //!    `-lineinfo` lets faults, reports and counters name lines of the source. `extern "C"` keeps names as they are.
 //! 2. [`Module::parse`] reads the text, [`Module::entries`] lists its kernels and what each asks for.
-//! 3. [`Machine::new`] makes a device; [`Machine::with`] takes [`MachineOptions`]: the architecture, host threads, the order
-//!    of asynchronous work, the step limit, checked mode, the stack for recursion.
-//! 4. [`Machine::alloc`] with a name, which reports use; [`Machine::write`], [`Machine::read`], [`Machine::fill`]. Addresses
-//!    are numbers, and pointers inside buffers work. [`Machine::symbol`] finds a `__device__` or `__constant__` variable.
-//! 5. [`Machine::launch`] with the entry's name, a [`LaunchConfig`] and the bytes of the parameters: each at a multiple of
-//!    its alignment, as the members of a C structure ([`ir::Code::params`] has the offsets). It returns when the grid has
-//!    ended.
-//! 6. [`Counters`] tell what ran: warp instructions, barriers and, with [`LaunchConfig::count`], instructions, sectors of
-//!    global memory and passes of shared memory for each line.
+//! 3. [`Machine::new`] makes a device; [`Machine::with`] takes [`MachineOptions`]: the architecture, host threads, the
+//!    order of asynchronous work, the step limit, checked mode, the stack for recursion.
+//! 4. [`Machine::alloc`] with a name, which reports use; [`Machine::write`], [`Machine::read`], [`Machine::fill`].
+//!    Addresses are numbers, and pointers inside buffers work. [`Machine::symbol`] finds a `__device__` or
+//!    `__constant__` variable.
+//! 5. [`Machine::launch`] with the entry's name, a [`LaunchConfig`] and the bytes of the parameters: each at a multiple
+//!    of its alignment, as the members of a C structure ([`ir::Code::params`] has the offsets). It returns when the grid
+//!    has ended.
+//! 6. [`Counters`] tell what ran: warp instructions, barriers and, with [`LaunchConfig::count`], instructions, sectors
+//!    of global memory and passes of shared memory for each line.
 //!
 //! **Checked** ([`MachineOptions::checked`]), [`Counters::reports`] lists what is wrong although nothing failed: races,
 //! reads of bytes never written and the other [`ReportKind`]s, each with both places. `examples/find_a_race.rs` finds a
@@ -73,8 +74,8 @@
 //!
 //! - The PTX that nvcc 13.0 makes of ordinary kernels for sm_80, sm_89 and sm_90a: integer, float, half and packed
 //!   arithmetic with their roundings; all memory spaces; divergence; block, named and warp barriers; shuffles, votes,
-//!   matches and warp reductions; atomics of every type, order and scope; `cp.async`; `ldmatrix`, `stmatrix` and `movmatrix`; `mma` and
-//!   `wgmma`; mbarriers; TMA tile loads with swizzle.
+//!   matches and warp reductions; atomics of every type, order and scope; `cp.async`; `ldmatrix`, `stmatrix` and
+//!   `movmatrix`; `mma` and `wgmma`; mbarriers; TMA tile loads with swizzle.
 //! - Functions of the module, called by name or by address (virtual functions too), recursive ones included, with
 //!   parameters of any size; tables of `switch`; variables of every space and scope with their initial values.
 //! - One device an architecture: its multiprocessors, shared memory, and how many blocks are resident at once.
@@ -83,9 +84,9 @@
 //!   results; also early, or in seeded random order.
 //! - Memory is coherent: orders and scopes of loads, stores and atomics make no difference to results. Cache hints,
 //!   prefetches, `griddepcontrol` and `setmaxnreg` do nothing. `%clock` counts instructions.
-//! - What a kernel asks of a machine is counted on request ([`LaunchConfig::count`], [`Counters`]): instructions by kind,
-//!   sectors of global memory, bank conflicts, tensor-core products, divergence, by source line. The numbers are exact
-//!   for the PTX and the same in every run; what they leave out stands at [`Counters`].
+//! - What a kernel asks of a machine is counted on request ([`LaunchConfig::count`], [`Counters`]): instructions by
+//!   kind, sectors of global memory, bank conflicts, tensor-core products, divergence, by source line. The numbers are
+//!   exact for the PTX and the same in every run; what they leave out stands at [`Counters`].
 //!
 //! # Checked mode
 //!
@@ -95,7 +96,8 @@
 //! - reads of bytes that nothing ever wrote, padding too ([`ReportKind::Uninitialized`]);
 //! - writes to operands that the launch only reads, and accesses outside the operands ([`Machine::launch_with`]);
 //! - accesses of the same bytes that nothing orders ([`ReportKind::Race`]), and missing proxy fences;
-//! - asynchronous copies and products that nobody waits for when the thread or block exits ([`ReportKind::AsyncGroup`]);
+//! - asynchronous copies and products that nobody waits for when the thread or block exits
+//!   ([`ReportKind::AsyncGroup`]);
 //! - mbarriers initialized twice, overwritten, or left with bytes that do not add up, and collectives that name lanes
 //!   which have exited ([`ReportKind::Barrier`]).
 //!
@@ -149,16 +151,17 @@
 //! Each of these is an error that names the instruction or declaration, with its line, when the text is parsed; what a
 //! launch asks for is a fault of the launch. Nothing is guessed and nothing is skipped.
 //!
-//! - Functions without a body other than `vprintf` and `__assertfail`: `malloc` and `free` of device code, launches from
-//!   kernels (dynamic parallelism), and external variables and functions, because one text is not linked with others.
+//! - Functions without a body other than `vprintf` and `__assertfail`: `malloc` and `free` of device code, launches
+//!   from kernels (dynamic parallelism), and external variables and functions, because one text is not linked with
+//!   others.
 //! - Clusters of more than one block, and with them `multimem`, `st.async`, `red.async`, `clusterlaunchcontrol`.
 //! - Bulk and tensor copies out of shared memory, `cp.reduce.async.bulk`, `tensormap.replace`,
 //!   `fence.proxy.tensormap`; `st.bulk`; `mbarrier.arrive_drop` and `mbarrier.pending_count`.
-//! - `wmma` (nvcc makes it of `nvcuda::wmma`; use `mma`), `mma.sp`, `wgmma.mma_async.sp`, products of int4, bits and f64,
-//!   and `tcgen05` of sm_100.
+//! - `wmma` (nvcc makes it of `nvcuda::wmma`; use `mma`), `mma.sp`, `wgmma.mma_async.sp`, products of int4, bits and
+//!   f64, and `tcgen05` of sm_100.
 //! - Textures and surfaces: `tex`, `tld4`, `txq`, `suld`, `sust`, `sured`, `suq`, and variables of their types.
-//! - Arithmetic that sm_100 and later have: `.f32x2`, sums of mixed precision, three-input `min` and `max`, conversions to
-//!   and from 4- and 6-bit floats and `.ue8m0x2`, and by `.rs`; and `fma` with `.oob`.
+//! - Arithmetic that sm_100 and later have: `.f32x2`, sums of mixed precision, three-input `min` and `max`, conversions
+//!   to and from 4- and 6-bit floats and `.ue8m0x2`, and by `.rs`; and `fma` with `.oob`.
 //! - Video instructions (`vadd`, `vset`, …; nvcc does not make them for these architectures).
 //! - Registers of 128 bits and vectors of registers, `ld` and `st` of more than 16 bytes, atomics of `.b128`.
 //! - `alloca`, `stacksave` and `stackrestore`; variadic functions of the module; initial values that are parts of an

@@ -13,7 +13,8 @@ use crate::{Error, Result};
 ///
 /// ```text
 /// s(i, j) = scale · Σ q[i] k[j]          by the codes and scales of AttentionQuantize, K less its mean over the keys
-/// softcap : s = cap · tanh(s / cap)      slope : s -= slope[h] · |p - j|,  p = i + keys - queries      bias : s += bias[i, j]
+/// softcap : s = cap · tanh(s / cap)      slope : s -= slope[h] · |p - j|,  p = i + keys - queries
+/// bias    : s += bias[i, j]
 /// out[i]  = Σ_seen exp(s) v[j] / D,      lse[i] = ln D,      D = Σ_seen exp(s) + exp(sink[h])
 /// ```
 ///
@@ -23,8 +24,9 @@ use crate::{Error, Result};
 /// that sees nothing gives 0 and −∞ where it has no sink. Same plan, same bits.
 ///
 /// Q, K and V come in 16 bits and are quantized anew in every run; pages and lengths of queries are served by
-/// [`Attention`](super::Attention). To spare the pass over K for the tokens that follow a prompt, keep what [`Mean::Computed`]
-/// wrote and give it as [`Mean::Given`]. With values in e4m3 `key_mean` is launched all the same, for their scales.
+/// [`Attention`](super::Attention). To spare the pass over K for the tokens that follow a prompt, keep what
+/// [`Mean::Computed`] wrote and give it as [`Mean::Given`]. With values in e4m3 `key_mean` is launched all the same,
+/// for their scales.
 ///
 #[cfg_attr(feature = "emulator", doc = "```")]
 #[cfg_attr(not(feature = "emulator"), doc = "```ignore")]

@@ -14,9 +14,9 @@ use crate::{Error, Result};
 /// | e4m3, e5m2 | `absmax / 448`, `absmax / 57344` | the nearest of `v / scale`, ties to even, never beyond the largest |
 ///
 /// Every step is one IEEE f32 operation, subnormals kept, so codes and scales are bit for bit those of
-/// [`reference::quantize`](crate::reference::quantize()) under every plan. A scale serves what the [`Scheme`] says. Numbers
-/// that share one are together 0 where it is 0. Where one of them is a NaN or an infinity (as a product, too) their
-/// scale is NaN, their codes and their zero point are 0, and
+/// [`reference::quantize`](crate::reference::quantize()) under every plan. A scale serves what the [`Scheme`] says.
+/// Numbers that share one are together 0 where it is 0. Where one of them is a NaN or an infinity (as a product, too)
+/// their scale is NaN, their codes and their zero point are 0, and
 /// [`nonfinite_input`](crate::device::StatusFlags::nonfinite_input) is raised. With a given scale it is raised too; a
 /// NaN then gets the code of 0 (as an 8-bit float 0x7F), an infinity that of the largest number, and a scale that is
 /// not above 0 makes codes 0.

@@ -398,8 +398,8 @@ fn served(problem: &AttentionQuantizeProblem, facts: &DeviceFacts) -> Result<()>
 /// The plan of a problem. Pure.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for f32, channels that are not served, a device below compute capability 8.0, or 8.9 with values;
-/// [`Error::Shape`] for heads that do not divide and sizes that no kernel indexes.
+/// [`Error::Unsupported`] for f32, channels that are not served, a device below compute capability 8.0, or 8.9 with
+/// values; [`Error::Shape`] for heads that do not divide and sizes that no kernel indexes.
 pub fn plan(problem: &AttentionQuantizeProblem, facts: &DeviceFacts) -> Result<AttentionQuantizePlan> {
     served(problem, facts)?;
     let AttentionQuantizeProblem { batch, queries, keys, heads, kv_heads, head_dim, value_dim, mean, values, .. } =

@@ -58,8 +58,8 @@ impl fmt::Display for ColumnSumsPlan {
 /// The plan to add up each of `rows` rows of `cols` codes. Pure and free of allocation.
 ///
 /// # Errors
-/// [`Error::Shape`] for more rows than a kernel indexes, and for more than [`MAX_COLS`] columns; [`Error::Unsupported`] for a
-/// device below compute capability 8.0.
+/// [`Error::Shape`] for more rows than a kernel indexes, and for more than [`MAX_COLS`] columns; [`Error::Unsupported`]
+/// for a device below compute capability 8.0.
 pub fn plan(rows: usize, cols: usize, facts: &DeviceFacts) -> Result<ColumnSumsPlan> {
     if cols > MAX_COLS {
         let what = format!("K = {cols} exceeds {MAX_COLS}: the sum of as many s8 codes may leave an int32");

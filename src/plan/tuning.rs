@@ -2,10 +2,9 @@
 //!
 //! The model ranks plans; a measurement on the very device may rank them otherwise. A [`Tuning`] holds what was
 //! measured under one fingerprint (the device and the kernels), and gives it back only under the same. It only ever
-//! names one of
-//! [`candidates`], so a file can make a product slow but not wrong, and needs no more scratch than [`scratch_bound`] says.
-//! Plans that differ in how K is cut differ in the last bits of float sums: with tuning, these are a function of the
-//! file too. A batch-invariant problem stays so: all its candidates cut K alike.
+//! names one of [`candidates`], so a file can make a product slow but not wrong, and needs no more scratch than
+//! [`scratch_bound`] says. Plans that differ in how K is cut differ in the last bits of float sums: with tuning, these
+//! are a function of the file too. A batch-invariant problem stays so: all its candidates cut K alike.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -95,9 +95,10 @@ pub fn epilogue(problem: &LinearProblem<'_>, acc: &[i32]) -> Result<Vec<f32>> {
 /// ```
 ///
 /// # Errors
-/// [`Error::Value`] naming the first sum that may not be exact: the terms of row m and column n are multiples of the product
-/// of the last bits of that row of a and that row of b, and `Σ|a·b|` exceeds what the accumulator holds of these (2²⁴,
-/// or 2¹⁴ of them with 8-bit floats and `wgmma`). [`Error::Shape`] when the output exceeds the memory of the host.
+/// [`Error::Value`] naming the first sum that may not be exact: the terms of row m and column n are multiples of the
+/// product of the last bits of that row of a and that row of b, and `Σ|a·b|` exceeds what the accumulator holds of
+/// these (2²⁴, or 2¹⁴ of them with 8-bit floats and `wgmma`). [`Error::Shape`] when the output exceeds the memory of
+/// the host.
 pub fn gemm(problem: &FloatProblem<'_>) -> Result<Vec<f32>> {
     if problem.by_groups().is_some() {
         return gemm_by_groups(problem, problem.k().max(1));

@@ -139,8 +139,8 @@ impl<'a> FloatProblem<'a> {
     /// summed as `accumulation` says and rounded to `output`.
     ///
     /// # Errors
-    /// [`Error::Shape`] when the operands are not as long as the shape says; [`Error::Unsupported`] when `output` is not f32,
-    /// f16 or bf16.
+    /// [`Error::Shape`] when the operands are not as long as the shape says; [`Error::Unsupported`] when `output` is
+    /// not f32, f16 or bf16.
     pub fn new(
         shape: (usize, usize, usize),
         a: &'a [f32],

@@ -1,7 +1,8 @@
 //! The truth, slow and plain: what an operation must give, made from the very bytes that the kernel reads.
 //!
 //! - [`exact`]: the integer product, and [`exact::linear`], the kernels' documented epilogue rounding by rounding. int8
-//!   products are exact, so a kernel must agree with these bit for bit; and with [`exact::gemm`], of floats whose sums are.
+//!   products are exact, so a kernel must agree with these bit for bit; and with [`exact::gemm`], of floats whose sums
+//!   are.
 //! - [`Oracle`]: an independent way to the same numbers, with a bound for every element. [`F64`] is plain loops;
 //!   `Candle` (feature `candle`) goes through candle's tensors.
 //! - [`attention`]: one head by its definition, the algebra of partial results, and how far from both a kernel may be.
@@ -51,8 +52,8 @@ impl<'a> LinearProblem<'a> {
     /// Activations `[M, K]`, weights `[N, K]`, an optional bias `[N]`, and the type the output is rounded to.
     ///
     /// # Errors
-    /// [`Error::Shape`] when the K of both differ or the bias is not N long; [`Error::Unsupported`] when `output` is not a
-    /// floating type.
+    /// [`Error::Shape`] when the K of both differ or the bias is not N long; [`Error::Unsupported`] when `output` is
+    /// not a floating type.
     pub fn new(
         activations: Int8View<'a>,
         weights: Int8View<'a>,

@@ -41,8 +41,8 @@ pub struct Quantized {
 /// the rules of [`op::Quantize`](crate::op::Quantize).
 ///
 /// # Errors
-/// [`Error::Shape`] when a length is not what the shape says, or a group has no columns; [`Error::Unsupported`] for another
-/// type, and for zero points of floats.
+/// [`Error::Shape`] when a length is not what the shape says, or a group has no columns; [`Error::Unsupported`] for
+/// another type, and for zero points of floats.
 pub fn quantize(
     values: &[f32],
     [rows, cols]: [usize; 2],

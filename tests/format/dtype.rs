@@ -61,8 +61,8 @@ fn widening_is_exact() {
     assert_eq!(cases, 2 << 16);
 }
 
-/// Numbers of `T` by their bits, of either sign: each comes back, halfway to the next goes to the even one, and what is a
-/// hair nearer goes there. `infinity` has the bits after the largest.
+/// Numbers of `T` by their bits, of either sign: each comes back, halfway to the next goes to the even one, and what is
+/// a hair nearer goes there. `infinity` has the bits after the largest.
 fn narrowing<T: Float>(exponent_bits: u32, infinity: u16, bits_of: impl Fn(T) -> u16) -> usize {
     let mut cases = 0;
     for bits in 0..infinity {

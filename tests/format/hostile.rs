@@ -133,7 +133,8 @@ fn every_truncation_is_refused() {
     assert!(image.len() > 250);
 }
 
-/// Every byte of length and header, set to every value: never a panic, and the data is never misread as larger than it is.
+/// Every byte of length and header, set to every value: never a panic, and the data is never misread as larger than it
+/// is.
 #[test]
 fn no_mutation_of_the_header_panics() {
     let image = sound_file();

@@ -80,8 +80,8 @@ fn ties_go_to_even() {
     assert_eq!(codes[254], 127);
 }
 
-/// All 2¹⁶ values of f16 beside a fixed largest one, against f64 division rounded once to f32, which is exact for quotients
-/// of f32s because 53 ≥ 2 · 24 + 2.
+/// All 2¹⁶ values of f16 beside a fixed largest one, against f64 division rounded once to f32, which is exact for
+/// quotients of f32s because 53 ≥ 2 · 24 + 2.
 #[test]
 fn every_f16_follows_the_rule() {
     let mut cases = 0;

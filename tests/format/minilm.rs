@@ -47,7 +47,8 @@ fn the_layer_is_six_matrices_with_biases_that_quantize_well() {
         let wide = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
         let loss = relative_rms(&wide(&matrix.dequantize()), &wide(&values)).expect("lengths agree");
         println!("{name}: [{n}, {k}], quantization error {loss:.2e}");
-        // Rounding to 1/127 of the largest value costs at most 1/254 of it, and the largest is some 3 to 12 times the RMS.
+        // Rounding to 1/127 of the largest value costs at most 1/254 of it, and the largest is some 3 to 12 times the
+        // RMS.
         assert!((1e-3..3e-2).contains(&loss), "{name}: {loss}");
     }
 }

@@ -28,8 +28,8 @@ fn turned<T: Copy>(values: &[T], rows: usize, cols: usize) -> Vec<T> {
     (0..rows * cols).map(|i| values[i % rows * cols + i / rows]).collect()
 }
 
-/// Codes and scales against the reference of quantizing, which knows rows and groups: a block is a group of a row made of all
-/// its rows.
+/// Codes and scales against the reference of quantizing, which knows rows and groups: a block is a group of a row made
+/// of all its rows.
 fn every_scaling<C: Code + PartialEq + std::fmt::Debug>() {
     for (rows, cols) in [(1, 1), (5, 200), (130, 260), (3, 0), (257, 129)] {
         let values = values(rows, cols);

@@ -32,6 +32,29 @@ fn files_are_short() {
     assert!(seen > 20, "the folders were found, {seen} files were read");
 }
 
+/// What `cargo fmt` leaves alone: comments in Rust. Rows of tables, drawings and names without a space cannot be
+/// broken.
+#[test]
+fn comments_keep_to_120_columns() {
+    let mut wide = Vec::new();
+    let mut seen = 0;
+    for path in
+        ["src", "build", "tests", "examples", "benches", "cli"].iter().flat_map(|f| files(&root().join(f), ".rs"))
+    {
+        for (at, line) in read(&path).lines().enumerate() {
+            let text = line.trim_start();
+            let Some(comment) = text.strip_prefix("//") else { continue };
+            let words = comment.trim_start_matches(['/', '!']).trim_start();
+            seen += 1;
+            if line.chars().count() > 120 && !words.starts_with('|') && words.contains(' ') {
+                wide.push(format!("{}:{}", path.display(), at + 1));
+            }
+        }
+    }
+    assert!(wide.is_empty(), "wider than 120 columns:\n{}", wide.join("\n"));
+    assert!(seen > 5000, "{seen} lines of comments were read");
+}
+
 #[test]
 fn prebuilt_ptx_is_small() {
     let bytes: u64 =

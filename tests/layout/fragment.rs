@@ -10,8 +10,8 @@ use halfbyte::layout::fragment::{
 /// A fragment, its size, and the ISA's own formula for (row, column) of (lane, register, element).
 type Case = (&'static str, Fragment, (u32, u32), fn(u32, u32, u32) -> (u32, u32));
 
-/// The formulas as PTX ISA §9.7.14.5 and §9.7.15.5 write them: `groupID = lane >> 2`, `threadID_in_group = lane % 4`, and
-/// `i` counts the elements of all registers. B is transposed, because it is taken as `[N, K]`.
+/// The formulas as PTX ISA §9.7.14.5 and §9.7.15.5 write them: `groupID = lane >> 2`, `threadID_in_group = lane % 4`,
+/// and `i` counts the elements of all registers. B is transposed, because it is taken as `[N, K]`.
 fn cases() -> Vec<Case> {
     let d = wgmma_d(64).expect("a multiple of 8");
     vec![

@@ -171,7 +171,8 @@ fn a_batch_is_more_heads() {
     let (batch, heads, tokens, dv) = (2, 3, 4, 8);
     let problem =
         MergeProblem { parts: 2, tokens, heads: batch * heads, value_dim: dv, dtype: DType::F32, out: DType::F32 };
-    // [parts, batch, heads, tokens, dv] and [parts, batch, heads, tokens]: the same strides for every head of the batch.
+    // [parts, batch, heads, tokens, dv] and [parts, batch, heads, tokens]: the same strides for every head of the
+    // batch.
     let rows = batch * heads * tokens;
     let numbers: Vec<f32> = (0..2 * rows * dv).map(|i| (i / dv) as f32).collect();
     let (parts, lse) = (stream.upload(&numbers).unwrap(), stream.upload(&vec![0.5f32; 2 * rows]).unwrap());

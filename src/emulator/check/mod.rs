@@ -8,25 +8,25 @@
 //!
 //! - **Barriers** (`bar`, `barrier`, `barrier.cluster`, `.red` too): all who arrive before all who wait. A thread that
 //!   exits counts as having arrived at every barrier for the whole block.
-//! - **`bar.warp.sync`** (`__syncwarp`): the lanes of its mask. No other warp-wide instruction orders memory: not `shfl`,
-//!   `vote`, `match`, `redux` or `elect`, which the ISA gives no such meaning, and not the convergence that `.aligned`
-//!   asks for. `ldmatrix` reads for the warp as a whole: what any of its lanes does later is behind those reads, but
-//!   what another lane wrote needs `bar.warp.sync` before it.
-//! - **mbarriers**: arrivals of a phase before the waits that see its end. `mbarrier.init` is a write of its word and the
-//!   other operations read it, so that a use needs to be ordered behind the initialization.
+//! - **`bar.warp.sync`** (`__syncwarp`): the lanes of its mask. No other warp-wide instruction orders memory: not
+//!   `shfl`, `vote`, `match`, `redux` or `elect`, which the ISA gives no such meaning, and not the convergence that
+//!   `.aligned` asks for. `ldmatrix` reads for the warp as a whole: what any of its lanes does later is behind those
+//!   reads, but what another lane wrote needs `bar.warp.sync` before it.
+//! - **mbarriers**: arrivals of a phase before the waits that see its end. `mbarrier.init` is a write of its word and
+//!   the other operations read it, so that a use needs to be ordered behind the initialization.
 //! - **Asynchronous copies**: `cp.async` writes for its thread, from its issue to the thread's `wait_group`, or to the
-//!   end of the mbarrier's phase that it arrives at. Bulk and tensor copies write until the end of the phase that counts
-//!   their bytes. `wgmma` reads shared memory until its `wait_group`. Whoever touches the bytes before is in a race, the
-//!   issuing thread too.
+//!   end of the mbarrier's phase that it arrives at. Bulk and tensor copies write until the end of the phase that
+//!   counts their bytes. `wgmma` reads shared memory until its `wait_group`. Whoever touches the bytes before is in a
+//!   race, the issuing thread too.
 //! - **Proxy fences**: what ordinary stores or `cp.async` wrote needs `fence.proxy.async`, somewhere on the way that
 //!   orders it, before `wgmma` reads it or a bulk copy overwrites it. What was only read needs none, as no published
 //!   kernel has one there; what a bulk copy wrote needs none. An mbarrier needs `fence.mbarrier_init` or
 //!   `fence.proxy.async` before a copy signals it.
-//! - **Memory**: a release (`st.release`, `atom` with `.release` or `.acq_rel`, or a fence and then a volatile or relaxed
-//!   store or an atomic) before the acquire that finds the same address after it (`ld.acquire`, `.acquire`, or a volatile
-//!   or relaxed load or an atomic and then a fence). The fence may be another thread's, if a barrier lies between, as
-//!   programs have it that let all threads fence and one take a ticket. Without a fence on both sides nothing is ordered.
-//!   Scopes are not told apart.
+//! - **Memory**: a release (`st.release`, `atom` with `.release` or `.acq_rel`, or a fence and then a volatile or
+//!   relaxed store or an atomic) before the acquire that finds the same address after it (`ld.acquire`, `.acquire`, or
+//!   a volatile or relaxed load or an atomic and then a fence). The fence may be another thread's, if a barrier lies
+//!   between, as programs have it that let all threads fence and one take a ticket. Without a fence on both sides
+//!   nothing is ordered. Scopes are not told apart.
 //! - Atomics, volatile and relaxed accesses do not race with each other. Stores of one value by several threads at once
 //!   are not reported.
 //!

@@ -5,12 +5,12 @@
 //! `tests/golden` (`mma_*`, `wgmma_*`); other GPUs have not been asked yet.
 //!
 //! - All products of an instruction and the addend make one sum. With E the greatest exponent among them (of a product:
-//!   the sum of its factors' exponents, a subnormal's being the least of its type), every term is cut off toward zero at
-//!   2^(E - 25), with fp8 factors of `wgmma` at 2^(E - 13).
+//!   the sum of its factors' exponents, a subnormal's being the least of its type), every term is cut off toward zero
+//!   at 2^(E - 25), with fp8 factors of `wgmma` at 2^(E - 13).
 //! - A sum becomes f32 by cutting off toward zero, with fp8 factors of `wgmma` after 13 bits behind the point; f16 by
 //!   rounding to nearest even. A sum of zero is +0. NaN is the canonical one.
-//! - `mma` of fp8 factors is two such sums of 16 products from zero, of elements 0 and 1 of every word, then of 2 and 3 on
-//!   top of it (they are converted to f16 for that); the addend comes last, rounded to nearest.
+//! - `mma` of fp8 factors is two such sums of 16 products from zero, of elements 0 and 1 of every word, then of 2 and 3
+//!   on top of it (they are converted to f16 for that); the addend comes last, rounded to nearest.
 
 use half::f16;
 

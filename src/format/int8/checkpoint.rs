@@ -27,8 +27,8 @@ pub struct Int8Weight {
 /// Writes named weights to a file, with notes; loading it gives the same bits.
 ///
 /// # Errors
-/// [`Error::Shape`] for a bias that is not N long; [`Error::Value`] for a name that is there twice and for a scale that is NaN;
-/// [`Error::File`] when writing fails.
+/// [`Error::Shape`] for a bias that is not N long; [`Error::Value`] for a name that is there twice and for a scale that
+/// is NaN; [`Error::File`] when writing fails.
 pub fn save(
     path: impl AsRef<Path>,
     weights: &[(&str, &Int8Weight)],
@@ -85,8 +85,8 @@ pub fn names(archive: &Archive<'_>) -> Vec<String> {
 /// Reads the int8 weight `name`, and its bias if there is one.
 ///
 /// # Errors
-/// [`Error::File`] when a tensor is missing, of another type or of a shape that does not fit, and for a scale that is NaN,
-/// infinite or negative; [`Error::Unsupported`] for zero points that are not zero.
+/// [`Error::File`] when a tensor is missing, of another type or of a shape that does not fit, and for a scale that is
+/// NaN, infinite or negative; [`Error::Unsupported`] for zero points that are not zero.
 pub fn load(archive: &Archive<'_>, name: &str) -> Result<Int8Weight> {
     let fail = |what: String| Error::File(format!("{}: {what}", archive.origin()));
     let of = |suffix: &str| format!("{name}.{suffix}");

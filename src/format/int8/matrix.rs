@@ -21,7 +21,8 @@ impl<'a> Codes<'a> {
     /// Views `codes` as `[rows, cols]` with row stride `ld` (elements, of any alignment).
     ///
     /// # Errors
-    /// [`Error::Shape`] when `ld < cols` or the size overflows; [`Error::TooShort`] when the last row does not end inside.
+    /// [`Error::Shape`] when `ld < cols` or the size overflows; [`Error::TooShort`] when the last row does not end
+    /// inside.
     pub fn new(codes: &'a [i8], rows: usize, cols: usize, ld: usize) -> Result<Self> {
         if ld < cols {
             return Err(Error::Shape(format!("leading dimension {ld} is less than the {cols} columns")));
@@ -183,8 +184,8 @@ impl Int8Matrix {
     /// Codes may be anything from −128 to 127.
     ///
     /// # Errors
-    /// [`Error::Shape`] when `ld` is less than `cols` or no multiple of [`ROW_ALIGN`], or a length is not what the shape
-    /// says; [`Error::Value`] for a scale that is NaN, infinite or negative, and for padding that is not zero.
+    /// [`Error::Shape`] when `ld` is less than `cols` or no multiple of [`ROW_ALIGN`], or a length is not what the
+    /// shape says; [`Error::Value`] for a scale that is NaN, infinite or negative, and for padding that is not zero.
     pub fn from_parts(rows: usize, cols: usize, ld: usize, codes: Vec<i8>, scales: Vec<f32>) -> Result<Self> {
         if ld < cols || !ld.is_multiple_of(ROW_ALIGN) {
             return Err(Error::Shape(format!(

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! - `scale = 0` (a row of zeros, or so small that `absmax / 127` rounds to 0) makes a row of zero codes.
-//! - A row with a NaN or an infinity gets scale NaN and zero codes, so that everything made from it is NaN. For weights,
-//!   [`Int8Matrix::quantize`] makes that an error instead.
+//! - A row with a NaN or an infinity gets scale NaN and zero codes, so that everything made from it is NaN. For
+//!   weights, [`Int8Matrix::quantize`] makes that an error instead.
 //! - The quantizer never makes −128; imported codes may hold it.
 //!
 //! The kernel `quantize_rows` follows the same rule with the same roundings, and its codes and scales are these bit for

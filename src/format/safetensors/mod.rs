@@ -3,13 +3,13 @@
 //! ```text
 //! u64 little-endian   length of the header in bytes
 //! header              JSON: name → { dtype, shape, data_offsets }, and "__metadata__": text → text; spaces may follow
-//! data                the tensors, one after the other, without a gap, to the end of the file; little-endian, row-major
+//! data                the tensors, one after the other, without a gap, to the end; little-endian, row-major
 //! ```
 //!
-//! [`Archive`] checks all of it before it allocates anything for a tensor: the header's length against the file and against
-//! [`HEADER_LIMIT`], every size for overflow, and that the tensors cover the data exactly, without overlap. Nothing in a file
-//! makes it panic, and the memory it takes stays within a small multiple of what the file really holds. It reads; it
-//! does not map: a file that is cut short while it is open gives an error.
+//! [`Archive`] checks all of it before it allocates anything for a tensor: the header's length against the file and
+//! against [`HEADER_LIMIT`], every size for overflow, and that the tensors cover the data exactly, without overlap.
+//! Nothing in a file makes it panic, and the memory it takes stays within a small multiple of what the file really
+//! holds. It reads; it does not map: a file that is cut short while it is open gives an error.
 
 mod header;
 mod write;
@@ -70,7 +70,8 @@ impl Archive<'static> {
     /// Opens the file at `path` and reads its header.
     ///
     /// # Errors
-    /// [`Error::File`] when it cannot be read or is not a well-formed safetensors file; the message says why, with the values.
+    /// [`Error::File`] when it cannot be read or is not a well-formed safetensors file; the message says why, with the
+    /// values.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let origin = path.display().to_string();
@@ -158,8 +159,8 @@ impl<'a> Archive<'a> {
     /// exact. 8-bit floats come with scales in tensors of their own: [`read`](Self::read) them as what they are.
     ///
     /// # Errors
-    /// [`Error::File`] when there is no such tensor, it is not floating, or reading fails; [`Error::OutOfMemory`] when the
-    /// host cannot hold it.
+    /// [`Error::File`] when there is no such tensor, it is not floating, or reading fails; [`Error::OutOfMemory`] when
+    /// the host cannot hold it.
     pub fn read_f32(&self, name: &str) -> Result<Vec<f32>> {
         let tensor = self.find(name)?;
         match tensor.stored {

@@ -46,8 +46,8 @@ impl<C> ScaledWeight<C> {
 /// Writes named weights to a file, with notes; loading it gives the same bits.
 ///
 /// # Errors
-/// [`Error::Shape`] for a bias that is not N long; [`Error::Unsupported`] for groups or blocks that loading would not find
-/// again; [`Error::Value`] for a name that is there twice; [`Error::File`] when writing fails.
+/// [`Error::Shape`] for a bias that is not N long; [`Error::Unsupported`] for groups or blocks that loading would not
+/// find again; [`Error::Value`] for a name that is there twice; [`Error::File`] when writing fails.
 pub fn save<C: Code>(
     path: impl AsRef<Path>,
     weights: &[(&str, &ScaledWeight<C>)],
@@ -153,8 +153,8 @@ pub fn names<C: Code>(archive: &Archive<'_>) -> Vec<String> {
 /// Reads the weight `name`, and what is there beside it.
 ///
 /// # Errors
-/// [`Error::File`] when a tensor is missing, of another type or of a shape that does not fit, and for a scale that is NaN,
-/// infinite or negative.
+/// [`Error::File`] when a tensor is missing, of another type or of a shape that does not fit, and for a scale that is
+/// NaN, infinite or negative.
 pub fn load<C: Code>(archive: &Archive<'_>, name: &str) -> Result<ScaledWeight<C>> {
     let fail = |what: String| Error::File(format!("{}: {what}", archive.origin()));
     let of = |suffix: &str| format!("{name}.{suffix}");

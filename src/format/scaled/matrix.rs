@@ -79,8 +79,8 @@ impl<C: Code> ScaledMatrix<C> {
     /// Quantizes weights: `values` is `[rows, cols]`, contiguous.
     ///
     /// # Errors
-    /// [`Error::Shape`] when the number of values is not `rows · cols`, or for groups of no elements; [`Error::Value`] naming
-    /// the first value that is NaN or infinite.
+    /// [`Error::Shape`] when the number of values is not `rows · cols`, or for groups of no elements; [`Error::Value`]
+    /// naming the first value that is NaN or infinite.
     pub fn quantize<T: Float>(values: &[T], rows: usize, cols: usize, scaling: Scaling) -> Result<Self> {
         check_values(values.len(), rows, cols)?;
         Self::make(rows, cols, scaling, |row, col| values[row * cols + col].to_f32())

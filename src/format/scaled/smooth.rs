@@ -26,8 +26,8 @@ pub fn channel_absmax<T: Float>(values: &[T], rows: usize, cols: usize) -> Resul
 /// `s = 1`.
 ///
 /// # Errors
-/// [`Error::Shape`] for channels of different numbers; [`Error::Value`] for α outside 0..=1 and for a largest magnitude that is
-/// negative, NaN or infinite.
+/// [`Error::Shape`] for channels of different numbers; [`Error::Value`] for α outside 0..=1 and for a largest magnitude
+/// that is negative, NaN or infinite.
 pub fn smooth_factors(activation_absmax: &[f32], weight_absmax: &[f32], alpha: f32) -> Result<Vec<f32>> {
     if activation_absmax.len() != weight_absmax.len() {
         return Err(Error::Shape(format!(

@@ -166,8 +166,9 @@ fn constant(row: &Row, name: &str) -> usize {
 /// Every legal plan: each height of tile for the least padded head, heads packed or not.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for a type, a head size or a device that no kernel serves; [`Error::Shape`] for heads that do not
-/// divide, a mask that contradicts itself, pages of no keys or beside packed keys, or sizes beyond what kernels index.
+/// [`Error::Unsupported`] for a type, a head size or a device that no kernel serves; [`Error::Shape`] for heads that do
+/// not divide, a mask that contradicts itself, pages of no keys or beside packed keys, or sizes beyond what kernels
+/// index.
 pub fn candidates(
     problem: &AttentionProblem,
     facts: &DeviceFacts,

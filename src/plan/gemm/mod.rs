@@ -226,9 +226,9 @@ fn choose(tiles: &[Tile], p: &GemmProblem, facts: &DeviceFacts, model: &Model) -
 /// The plan of least estimated time. Pure and free of allocation.
 ///
 /// # Errors
-/// [`Error::Shape`] for a dimension that no kernel can index; [`Error::Unsupported`] for a pair of elements, an output or a
-/// direction of K that no kernel serves, for a device below the floor of the elements, or without the shared memory of
-/// any tile.
+/// [`Error::Shape`] for a dimension that no kernel can index; [`Error::Unsupported`] for a pair of elements, an output
+/// or a direction of K that no kernel serves, for a device below the floor of the elements, or without the shared
+/// memory of any tile.
 pub fn plan(problem: &GemmProblem, facts: &DeviceFacts) -> Result<GemmPlan> {
     let model = model(facts)?;
     let tiles = tiles(problem, facts, model)?;

@@ -2,10 +2,11 @@
 //! be.
 //!
 //! - [`State`]: the algebra of partial results, (max, sum, output) with a neutral element and a merge.
-//! - [`HeadProblem`]: what is asked; [`exact`] answers it by the definition, and `candle` (feature `candle`) through tensors
-//!   with a softmax in f32.
-//! - [`twin`]: the same in 16 bits, roundings and all; [`tolerance`] is the rule of the two references that is made of it,
-//!   and [`lse_slack`] the bound of the log-sum-exp. [`Comparison::within`](super::Comparison::within) holds results against them.
+//! - [`HeadProblem`]: what is asked; [`exact`] answers it by the definition, and `candle` (feature `candle`) through
+//!   tensors with a softmax in f32.
+//! - [`twin`]: the same in 16 bits, roundings and all; [`tolerance`] is the rule of the two references that is made of
+//!   it, and [`lse_slack`] the bound of the log-sum-exp. [`Comparison::within`](super::Comparison::within) holds
+//!   results against them.
 //! - [`Accuracy`]: how far an approximation is as a whole, for what is quantized.
 //!
 //! ```text
