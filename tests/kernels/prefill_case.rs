@@ -21,10 +21,14 @@ pub struct Prefill {
     pub sinks: bool,
     pub slopes: bool,
     pub bias: bool,
+    /// What every bias is more.
+    pub bias_at: f32,
     /// Columns of a mask of bits; 0: none.
     pub tree: usize,
     /// Columns 64 to 127 of it are seen by nobody.
     pub hole: bool,
+    /// Shifts of queries that see nothing are no numbers.
+    pub lost: bool,
     pub lse: bool,
 }
 
@@ -32,7 +36,7 @@ impl Prefill {
     pub const fn new(of: Case) -> Prefill {
         let (left, right, keep_first) = (None, None, 0);
         let (e4m3, out_bf16, softcap, shift, sinks, slopes, lse) = (false, of.bf16, 0.0, false, false, false, true);
-        let (bias, tree, hole) = (false, 0, false);
+        let (bias, bias_at, tree, hole, lost) = (false, 0.0, 0, false, false);
         Prefill {
             of,
             e4m3,
@@ -46,8 +50,10 @@ impl Prefill {
             sinks,
             slopes,
             bias,
+            bias_at,
             tree,
             hole,
+            lost,
             lse,
         }
     }
@@ -69,7 +75,7 @@ impl Prefill {
 
     /// What is added to a score.
     fn added(&self, b: usize, h: usize, i: usize, j: usize) -> f32 {
-        if self.bias { ((b * 5 + h * 3 + i * 7 + j) % 13) as f32 * 0.25 - 1.5 } else { 0.0 }
+        if self.bias { ((b * 5 + h * 3 + i * 7 + j) % 13) as f32 * 0.25 - 1.5 + self.bias_at } else { 0.0 }
     }
 
     fn sees(&self, [queries, keys]: [usize; 2], b: usize, i: usize, j: usize) -> bool {
@@ -144,7 +150,11 @@ pub fn run(bench: &Bench, case: &Prefill, n: &Numbers<'_>, count: bool) -> (Vec<
             if which == 0 { bench.upload("codes", &codes) } else { bench.upload("scales", &bytes_of(&scales)) }
         })
     });
-    let shift_of = |b: usize, i: usize, h: usize| ((b * 7 + i * 5 + h * 3) % 23) as f32 * 0.37 - 4.0;
+    let lost = |b: usize, i: usize| case.lost && (0..of.tokens[b][1]).all(|j| !case.sees(of.tokens[b], b, i, j));
+    let shift_of = |b: usize, i: usize, h: usize| match lost(b, i) {
+        true => [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][(i + h) % 3],
+        false => ((b * 7 + i * 5 + h * 3) % 23) as f32 * 0.37 - 4.0,
+    };
     let mut shifts = vec![f32::NAN; rows_of(of.heads) * of.pitch(0)];
     for (b, i) in each(0) {
         (0..of.heads).for_each(|h| shifts[of.positions(0, of.heads, b, h) + i] = shift_of(b, i, h));
@@ -268,7 +278,19 @@ pub fn run(bench: &Bench, case: &Prefill, n: &Numbers<'_>, count: bool) -> (Vec<
     let mut written = vec![false; out_len];
     let mut lse_written = vec![false; lse_len];
     let mut results = Vec::new();
-    for (b, i) in each(0) {
+    let right = |b: usize| of.right(0, b) && of.right(1, b);
+    // Sequences that are not told right may have written their own rows.
+    for (b, h) in (0..batch).filter(|&b| !right(b)).flat_map(|b| (0..of.heads).map(move |h| (b, h))) {
+        let part = of.part(0, b);
+        for i in 0..part.count {
+            let token = if of.packed { part.first * out_strides[1] } else { b * out_strides[0] } + i * out_strides[1];
+            let first = of.pad + token + h * out_strides[2];
+            (first..first + dv).for_each(|at| written[at] = true);
+            let at = if of.packed { part.first } else { b * lse_strides[0] } + h * lse_strides[1] + i;
+            lse_written.get_mut(at).into_iter().for_each(|written| *written = true);
+        }
+    }
+    for (b, i) in each(0).filter(|&(b, _)| right(b)) {
         let at_sequence = if of.packed { of.begin(0, b) * out_strides[1] } else { b * out_strides[0] };
         for h in 0..of.heads {
             let kv = h / (of.heads / of.kv_heads);

@@ -3,7 +3,8 @@
 use halfbyte::emulator::{Arch, Counters};
 
 use super::prefill_case::{Numbers, Prefill, run};
-use super::sequences::Case;
+use super::sequences::{Case, Wrong, wrong};
+use super::traffic::{requests, sum};
 use super::{Bench, Random};
 
 /// Runs a case and holds every number within its bound.
@@ -162,23 +163,23 @@ fn a_spike_gives_its_value_bit_for_bit() {
     for kind in 0..3 {
         let of = Case { bf16: kind == 1, value_dim: 64, ..Case::new(&[[70, 70]], (1, 1), 64) };
         let case = Prefill { e4m3: kind == 2, scale: 1.0, ..Prefill::new(of) }.causal();
-        // Key j is the spike of query j alone; key j + 1, not seen, is ten times as high.
+        // Key j is the spike of query j alone, 1524 above the others; key j + 1, not seen, is ten times as high.
         let (rows, _) = run(
             &bench,
             &case,
             &Numbers {
                 q: &|_, i, _, c| {
                     if c == i % 64 {
-                        127
-                    } else if c == (i + 1) % 64 {
-                        100
+                        12
+                    } else if c == i + 1 {
+                        120
                     } else {
                         0
                     }
                 },
                 k: &|_, j, _, c| if c == j % 64 { 127 } else { 0 },
                 q_scale: &|_, _, _| 1.0,
-                k_scale: &|_, j, _| if j % 2 == 0 { 0.1 } else { 1.0 },
+                k_scale: &|_, _, _| 1.0,
                 v: &|_, j, _, c| ((j * 5 + c * 3) % 16) as f32 - 8.0,
             },
             false,
@@ -216,26 +217,163 @@ fn what_is_not_finite_stays_so() {
     }
 }
 
-/// Tiles that no query of a block sees cost nothing: neither copies nor products.
+/// Tiles that no query of a block sees cost nothing: neither copies nor products nor exponentials. Those that are seen cost what
+/// they hold: keys, scales and values once, each score one exponential.
 #[test]
 fn tiles_that_nobody_sees_are_skipped() {
-    let bench = Bench::new(Arch::Sm80);
-    let of = Case { value_dim: 64, ..Case::new(&[[64, 640]], (1, 1), 64) };
-    let macs = |case: Prefill| {
-        let counters = random(&bench, &case, true);
-        for i in &counters.instructions {
-            assert_eq!(i.count.wavefronts, i.count.wavefronts_ideal, "{} at {:?}", i.instruction, i.source);
+    let bench = Bench::new(Arch::Sm89);
+    for (kind, value_dim) in [(0, 64), (1, 40), (2, 40)] {
+        let of = Case { bf16: kind == 1, value_dim, ..Case::new(&[[64, 640]], (1, 1), 64) };
+        let tiles = |case: Prefill| {
+            let counters = random(&bench, &case, true);
+            for i in &counters.instructions {
+                assert_eq!(i.count.wavefronts, i.count.wavefronts_ideal, "{} at {:?}", i.instruction, i.source);
+            }
+            let macs = counters.instructions.iter().map(|i| i.count.tensor_macs).sum::<u64>();
+            // Values are multiplied by 16 channels at a time.
+            let of_a_tile = 64 * 64 * (64 + value_dim.next_multiple_of(16)) as u64;
+            let tiles = macs / of_a_tile;
+            assert_eq!(macs, tiles * of_a_tile, "{case:?}");
+            // Rows of 16-bit values by pieces of 64 bytes; of e4m3 64 keys of each channel.
+            let values = if kind == 2 { 2 * value_dim } else { requests(64, 8, 64, 2 * value_dim, 2 * value_dim) };
+            let copied = (64 * 64 / 32 + 64 * 4 / 32 + values) as u64;
+            assert_eq!(sum(&counters, "cp.async.cg")[1], tiles * copied, "{case:?}");
+            // A lane an exponential: of each score, and in four lanes of each row for what was there.
+            assert_eq!(sum(&counters, "ex2.approx")[0] * 32, tiles * 64 * (64 + 4), "{case:?}");
+            tiles
+        };
+        let all = Prefill { e4m3: kind == 2, ..Prefill::new(of) };
+        assert_eq!(tiles(all), 10);
+        let window = |left| Prefill { left: Some(left), right: Some(0), ..all };
+        assert_eq!(tiles(window(64)), 2, "positions 576 to 639 and 64 before");
+        assert_eq!(tiles(window(65)), 3);
+        assert_eq!(tiles(Prefill { keep_first: 4, ..window(10) }), 3);
+        let masked = Prefill { tree: 640, ..all };
+        assert_eq!((tiles(masked), tiles(Prefill { hole: true, ..masked })), (10, 9));
+        let early = Case { tokens: &[[320, 320]], ..of };
+        assert_eq!(tiles(Prefill { of: early, ..all }.causal()), 15, "1 + 2 + .. + 5");
+    }
+}
+
+/// First tokens and lengths that are wrong on the device: nothing outside is touched (the emulator would tell), no row is written
+/// that is nobody's, and sequences that are right come out right.
+#[test]
+fn wrong_lengths_do_no_harm() {
+    let bench = Bench::new(Arch::Sm89);
+    let mut count = 0;
+    for (kind, dim) in [(0, 64), (1, 96), (2, 64), (2, 256)] {
+        let mut cases = wrong(Case { bf16: kind == 1, value_dim: 40, ..Case::new(&[], (2, 1), dim) });
+        // Keys may also be those of others.
+        for at in [(2, 7), (3, 100_000)] {
+            cases.push(Case { wrong: Wrong { cu: [None, Some(at)], lens: None }, ..cases[0] });
         }
-        counters.instructions.iter().map(|i| i.count.tensor_macs).sum::<u64>()
-    };
-    let tile = 64 * 64 * (64 + 64);
-    let all = Prefill::new(of);
-    assert_eq!(macs(all), 10 * tile);
-    assert_eq!(macs(Prefill { left: Some(64), right: Some(0), ..all }), 2 * tile, "positions 576 to 639 and 64 before");
-    assert_eq!(macs(Prefill { left: Some(65), right: Some(0), ..all }), 3 * tile);
-    assert_eq!(macs(Prefill { left: Some(10), right: Some(0), keep_first: 4, ..all }), 3 * tile);
-    let masked = Prefill { tree: 640, ..all };
-    assert_eq!((macs(masked), macs(Prefill { hole: true, ..masked })), (10 * tile, 9 * tile));
-    let early = Case { tokens: &[[640, 640]], ..of };
-    assert_eq!(macs(Prefill::new(early).causal()), 55 * tile, "1 + 2 + .. + 10");
+        for of in cases {
+            random(&bench, &Prefill { e4m3: kind == 2, shift: true, ..Prefill::new(of) }.causal(), false);
+            count += 1;
+        }
+    }
+    assert_eq!(count, 4 * 13);
+}
+
+/// The greatest sums there are, of both signs: 256 products of 127 and 127, or a little less. Of a single key the log-sum-exp is
+/// the score, and one more or less in the sum would be three more or less in its last place.
+#[test]
+fn the_greatest_sums_are_exact() {
+    let bench = Bench::new(Arch::Sm89);
+    for kind in 0..3 {
+        let of = Case { bf16: kind == 1, value_dim: 8, ..Case::new(&[[130, 130]], (1, 1), 256) };
+        // A query sees its own key alone. The scale times log2 e is 1.
+        let (left, right, scale) = (Some(0), Some(0), std::f32::consts::LN_2);
+        let case = Prefill { e4m3: kind == 2, left, right, scale, ..Prefill::new(of) };
+        let q = |i: usize, c: usize| if c == 99 { 127 - (i % 7) as i8 } else { 127 } * if i.is_multiple_of(2) { 1 } else { -1 };
+        let k = |j: usize| if j / 2 % 2 == 0 { 127 } else { -127 };
+        let (rows, _) = run(
+            &bench,
+            &case,
+            &Numbers {
+                q: &|_, i, _, c| q(i, c),
+                k: &|_, j, _, _| k(j),
+                q_scale: &|_, _, _| 2f32.powi(-10),
+                k_scale: &|_, _, _| 1.0,
+                v: &|_, j, _, c| (1 + (j + c) % 16) as f32,
+            },
+            false,
+        );
+        let mut signs = [0; 2];
+        for (i, row) in rows.iter().enumerate() {
+            let sum: i64 = (0..256).map(|c| i64::from(q(i, c)) * i64::from(k(i))).sum();
+            signs[usize::from(sum < 0)] += 1;
+            assert_eq!(sum.abs(), 256 * 127 * 127 - 127 * (i as i64 % 7));
+            let want = sum as f64 / 1024.0 * f64::from(scale);
+            // 8 bits take the logarithm of 256 away again.
+            let slack = if kind == 2 { 1.5 * 2f64.powi(-12) } else { 0.5 * 2f64.powi(-12) };
+            assert!((row.lse - want).abs() <= slack, "{case:?}: query {i}: {}, not {want}", row.lse);
+            assert_eq!(row.got, row.want, "{case:?}: query {i}");
+        }
+        assert_eq!(signs, [65, 65]);
+    }
+}
+
+/// Scores so far down that a number added to them is rounded away, or to the double: the mean of the values all the same.
+#[test]
+fn scores_far_below_zero_weigh_alike() {
+    let bench = Bench::new(Arch::Sm89);
+    for (kind, far) in (0..3).flat_map(|kind| (0..4).map(move |i| (kind, -1.2e8 - 8.0 * i as f32))) {
+        let of = Case { bf16: kind == 1, value_dim: 16, ..Case::new(&[[70, 130]], (1, 1), 64) };
+        let case = Prefill { e4m3: kind == 2, bias: true, bias_at: far, ..Prefill::new(of) };
+        let (rows, _) = run(
+            &bench,
+            &case,
+            &Numbers {
+                q: &|_, _, _, _| 0,
+                k: &|_, j, _, c| (j + c) as u8 as i8 >> 1,
+                q_scale: &|_, _, _| 1.0,
+                k_scale: &|_, _, _| 1.0,
+                v: &|_, j, _, c| ((j * 5 + c * 3) % 13) as f32 + 1.0,
+            },
+            false,
+        );
+        for (i, row) in rows.iter().enumerate() {
+            for (got, want) in row.got.iter().zip(&row.want) {
+                assert!((got - want).abs() <= 2f64.powi(-4) * want, "{case:?}: row {i} has {got}, not {want}");
+            }
+            assert!((row.lse - f64::from(far)).abs() <= 32.0, "{case:?}: row {i} has {}", row.lse);
+        }
+    }
+}
+
+/// A query that sees no key, by where it stands or by its bits: 0 and -infinity, whatever its shift.
+#[test]
+fn who_sees_nothing_lacks_nothing() {
+    let bench = Bench::new(Arch::Sm89);
+    for kind in 0..3 {
+        let of = Case { bf16: kind == 1, value_dim: 24, ..Case::new(&[[130, 20]], (2, 1), 64) };
+        let late = Prefill { e4m3: kind == 2, shift: true, lost: true, ..Prefill::new(of) }.causal();
+        let masked = Prefill { of: Case { tokens: SHORT, ..of }, tree: 130, right: None, ..late };
+        for (case, nothing) in [(late, 2 * 110), (masked, 2 * 2 * 14), (Prefill { softcap: 3.0, ..masked }, 2 * 2 * 14)]
+        {
+            let (rows, _) = run(
+                &bench,
+                &case,
+                &Numbers {
+                    q: &|_, i, _, c| (i * 3 + c) as u8 as i8 >> 1,
+                    k: &|_, j, _, c| (j * 5 + c) as u8 as i8 >> 1,
+                    q_scale: &|_, _, _| 0.001,
+                    k_scale: &|_, _, _| 0.01,
+                    v: &|_, j, _, _| 1.0 + (j % 3) as f32,
+                },
+                false,
+            );
+            let mut found = 0;
+            for (i, row) in rows.iter().enumerate().filter(|(_, row)| row.want_lse == f64::NEG_INFINITY) {
+                assert!(row.got.iter().all(|&x| x == 0.0) && row.lse == row.want_lse, "{case:?}: row {i}: {}", row.lse);
+                found += 1;
+            }
+            assert_eq!(found, nothing, "{case:?}");
+            let near = |row: &super::prefill_case::Row| {
+                row.lse == row.want_lse || (row.lse - row.want_lse).abs() <= row.lse_slack
+            };
+            assert!(rows.iter().all(near), "{case:?}");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! What the kernels ask of memory, counted: no bank conflict, and no sector more than the tiling must read.
 
+use std::collections::BTreeSet;
+
 use halfbyte::emulator::{Arch, Counters};
 use halfbyte::manifest::Entry;
 
@@ -20,6 +22,20 @@ pub fn sum(counters: &Counters, what: &str) -> [u64; 5] {
             .try_into()
             .unwrap()
     })
+}
+
+/// Sectors of `rows` rows of `len` bytes, `ld` bytes apart from a sector's start on, read or written by requests of warps: of
+/// `tall` rows after each other, and `wide` bytes of each.
+pub fn requests(rows: usize, tall: usize, wide: usize, len: usize, ld: usize) -> usize {
+    let request = |first: usize, at: usize| {
+        let pieces = (first..rows.min(first + tall)).map(|row| (row * ld + at, row * ld + (at + wide).min(len)));
+        pieces.flat_map(|(from, to)| from / 32..to.div_ceil(32)).collect::<BTreeSet<_>>().len()
+    };
+    (0..rows)
+        .step_by(tall)
+        .flat_map(|first| (0..len).step_by(wide).map(move |at| (first, at)))
+        .map(|(r, c)| request(r, c))
+        .sum()
 }
 
 pub fn no_conflict(counters: &Counters, case: &impl std::fmt::Debug) {

@@ -100,7 +100,7 @@ fn pages_of_any_size() {
     let bench = Bench::new(Arch::Sm80);
     let mut cases = 0;
     for row in entries().filter(|row| row.constant("D") == Some(64)) {
-        for page in [1, 3, 16, 64, 100, 256] {
+        for page in [1, 3, 16, 64, 100, 128, 256] {
             let plain =
                 Case { page, heads: (2, 1), batch: 4, right: Some(0), ..Case::new(row.entry, (5, 150), (64, 64)) };
             check(&bench, Case { lengths: Lengths::Given, ..plain }, false);
@@ -108,7 +108,7 @@ fn pages_of_any_size() {
             cases += 2;
         }
     }
-    assert_eq!(cases, 12 * entries().filter(|row| row.constant("D") == Some(64)).count());
+    assert_eq!(cases, 14 * entries().filter(|row| row.constant("D") == Some(64)).count());
 }
 
 /// More sequences than a warp counts at a time, most of them empty or short.

@@ -3,17 +3,16 @@
 use halfbyte::emulator::{Arch, Counters};
 
 use super::super::Bench;
-use super::super::traffic::{no_conflict, sum};
+use super::super::traffic::{no_conflict, requests, sum};
 use super::case::{Bias, Case};
 use super::launch::check;
 use super::{dims, entries, features};
 
 const KEYS: usize = 64;
 
-/// Sectors of `rows` rows of `len` bytes, `ld` bytes apart from a sector's start on, that requests of 128 bytes each read.
+/// Sectors of `rows` rows of `len` bytes, `ld` bytes apart, by requests of four rows and 128 bytes each.
 fn sectors(rows: usize, len: usize, ld: usize) -> usize {
-    let pieces = |row: usize| (0..len).step_by(128).map(move |at| (row * ld + at, row * ld + (at + 128).min(len)));
-    (0..rows).flat_map(pieces).map(|(from, to)| to.div_ceil(32) - from / 32).sum()
+    requests(rows, 4, 128, len, ld)
 }
 
 fn exponentials(counters: &Counters) -> u64 {
@@ -69,6 +68,35 @@ fn every_tile_is_read_once_and_none_that_nobody_sees() {
         }
     }
     assert_eq!(cases, 4 * entries().count());
+}
+
+/// Heads that are padded to an entry's size: rows of 80 and 144 bytes, which begin within sectors, cost the sectors they lie
+/// in; the zeros beside them cost nothing.
+#[test]
+fn padded_heads_cost_their_own_sectors() {
+    let bench = Bench::new(Arch::Sm80);
+    for row in entries() {
+        let tile = row.constant("TILE_M").unwrap() as usize;
+        let d = match row.constant("D") {
+            Some(48) => 40,
+            Some(80) => 72,
+            _ => continue,
+        };
+        for pad in [0, 8] {
+            let case = Case { pad, ..Case::new(row.entry, (2 * tile, 192), (d, d)) };
+            let counters = check(&bench, case, true);
+            no_conflict(&counters, &case);
+            let of = |rows: usize| sectors(rows, d * 2, (d + pad) * 2);
+            assert_eq!(sum(&counters, "cp.async.cg")[1], (of(2 * tile) + 2 * 2 * of(192)) as u64, "{case:?}");
+            assert_eq!(sum(&counters, "st.global.v4")[2], of(2 * tile) as u64, "{case:?}");
+            // Side by side, rows of 80 bytes are read as if they were one; of longer ones a few sectors twice.
+            let least = 2 * tile * (d + pad) * 2 / 32;
+            assert!(
+                pad > 0 || (least..=if d == 40 { least } else { least * 11 / 9 }).contains(&of(2 * tile)),
+                "{case:?}"
+            );
+        }
+    }
 }
 
 /// Whatever is added, masked, packed or paged: no bank conflict, and nothing spilled.
