@@ -287,8 +287,9 @@ __device__ __forceinline__ void prefill_int8(const PrefillInt8Params& p) {
     float inverse[2];
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-        const float lack = bent ? 0.0f : lacks(r);
         state[r].gather();
+        // What a row lacks may be no number; one that has seen nothing lacks nothing.
+        const float lack = bent || state[r].sum == 0.0f ? 0.0f : lacks(r);
         float alpha = 1.0f;
         if (p.sinks != nullptr) {
             // As large as probabilities are: a sum of 2^UP.
@@ -300,8 +301,7 @@ __device__ __forceinline__ void prefill_int8(const PrefillInt8Params& p) {
         inverse[r] = state[r].inverse() * alpha;
         const uint32_t i = row + 8 * r;
         if (p.lse != nullptr && lane % 4 == 0 && i < q.count) {
-            // What a row lacks may be no number, and a row that has seen nothing lacks nothing.
-            const float lse = state[r].log_sum_exp(1.0f) + (state[r].sum == 0.0f ? 0.0f : lack - UP * LN_2);
+            const float lse = state[r].log_sum_exp(1.0f) + (lack - UP * LN_2);
             static_cast<float*>(p.lse)[q.batch * p.lse_batch + h * p.lse_head + q.begin + i] = lse;
         }
     }

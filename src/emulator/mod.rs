@@ -52,8 +52,8 @@
 //!    Addresses are numbers, and pointers inside buffers work. [`Machine::symbol`] finds a `__device__` or
 //!    `__constant__` variable.
 //! 5. [`Machine::launch`] with the entry's name, a [`LaunchConfig`] and the bytes of the parameters: each at a multiple
-//!    of its alignment, as the members of a C structure ([`ir::Code::params`] has the offsets). It returns when the grid
-//!    has ended.
+//!    of its alignment, as the members of a C structure ([`ir::Code::params`] has the offsets). It returns when the
+//!    grid has ended.
 //! 6. [`Counters`] tell what ran: warp instructions, barriers and, with [`LaunchConfig::count`], instructions, sectors
 //!    of global memory and passes of shared memory for each line.
 //!

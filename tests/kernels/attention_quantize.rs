@@ -281,8 +281,8 @@ pub fn values(bench: &Bench, case: &Case, scales: &[f32], v: Fill<'_>, count: bo
     counters
 }
 
-/// Several sizes of everything: heads that share keys, rows that are not aligned, every number of lanes, sequences that end
-/// in the middle of a tile, that have one token, or none.
+/// Several sizes of everything: heads that share keys, rows that are not aligned, every number of lanes, sequences that
+/// end in the middle of a tile, that have one token, or none.
 pub const CASES: [Case; 7] = [
     Case { slices: 3, ..Case::new(&[[37, 70], [37, 70]], (4, 2), 64) },
     Case { packed: true, slices: 2, value_dim: 40, ..Case::new(&[[33, 65], [0, 0], [1, 1], [40, 190]], (2, 1), 96) },
@@ -333,8 +333,9 @@ fn every_width_stride_and_length() {
     assert_eq!(cases(&Bench::new(Arch::Sm89)), 7);
 }
 
-/// First tokens and lengths that are wrong on the device: nothing outside is touched (the emulator would tell), nothing beside
-/// what the device says is written, the status word of `quantize_heads` says so, and sequences that are right come out right.
+/// First tokens and lengths that are wrong on the device: nothing outside is touched (the emulator would tell), nothing
+/// beside what the device says is written, the status word of `quantize_heads` says so, and sequences that are right
+/// come out right.
 #[test]
 fn wrong_lengths_do_no_harm() {
     let bench = Bench::new(Arch::Sm89);

@@ -154,8 +154,8 @@ fn products() -> Vec<(String, Arch, Case)> {
     all
 }
 
-/// Products of floats: every tile of f16, those with K down the rows, one of fp8, sums by groups, and operands that only threads can copy.
-/// The other floats cost the same (`mma_traffic.rs`).
+/// Products of floats: every tile of f16, those with K down the rows, one of fp8, sums by groups, and operands that
+/// only threads can copy. The other floats cost the same (`mma_traffic.rs`).
 fn floats(all: &mut BTreeMap<String, Budget>) {
     let benches = [Arch::Sm80, Arch::Sm89].map(|arch| (arch, Bench::new(arch)));
     let mut add = |case: gemm_mma::Case, what: &str| {
@@ -209,8 +209,8 @@ fn quantized<T: quantize_rows::Element>(bench: &Bench, all: &mut BTreeMap<String
     }
 }
 
-/// The other quantizers, of two types of x and two of codes: whole vectors, and rows that have none; codes that are turned and
-/// added up.
+/// The other quantizers, of two types of x and two of codes: whole vectors, and rows that have none; codes that are
+/// turned and added up.
 fn quantized_otherwise(all: &mut BTreeMap<String, Budget>) {
     use quantized::{Case, Scheme};
     let bench = Bench::new(Arch::Sm89);
@@ -417,8 +417,8 @@ fn a_difference_names_its_number_and_its_line() {
     assert_eq!(base.differences(&budget(100, 1021)), ["executions went up: 1000 in the budget, 1021 now"]);
 }
 
-/// The kernel of 64×64 tiles with its text changed by `edit`, run on the shape of its budget: right results all the same,
-/// and what is not as the budget says.
+/// The kernel of 64×64 tiles with its text changed by `edit`, run on the shape of its budget: right results all the
+/// same, and what is not as the budget says.
 fn mutant(edit: impl Fn(&str) -> String) -> String {
     let (name, arch, case) = products().into_iter().find(|(_, _, case)| case.entry == MMA[1]).unwrap();
     let source = case.entry.row().source;
@@ -471,7 +471,8 @@ fn tiles_without_their_swizzle_are_over_budget() {
 #[test]
 fn copies_across_rows_are_over_budget() {
     let text = mutant(|entry| {
-        // Lanes of a warp take a chunk of 32 rows each, not the 4 chunks of 8 rows: thread t copies what (t % 32) * 4 + t / 32 did.
+        // Lanes of a warp take a chunk of 32 rows each, not the 4 chunks of 8 rows: thread t copies what (t % 32) * 4 +
+        // t / 32 did.
         let tid = operands(entry, "mov.u32").into_iter().find(|(_, of)| of[1] == "%tid.x").expect(MOVED);
         let t = tid.1[0];
         let swap = format!(

@@ -145,14 +145,15 @@ fn every_product_by_mma_is_clean() {
     assert_eq!(cases, of_every_entry(3 * 3));
 }
 
-/// Two tiles of rows and three of keys, so that both slots are used again; every feature of the least entry, some of each other.
+/// Two tiles of rows and three of keys, so that both slots are used again; every feature of the least entry, some of
+/// each other.
 #[test]
 fn attention_is_clean() {
     let mut cases = 0;
     for order in ORDERS {
         let bench = bench(Arch::Sm80, order);
-        // All in one order; in the others the narrow ones, of each number of warps and rows, and of those that take a row in
-        // two pieces some.
+        // All in one order; in the others the narrow ones, of each number of warps and rows, and of those that take a
+        // row in two pieces some.
         let narrow = |row: &&Row| {
             let wide = row.constant("D") == Some(128) && row.symbol.contains("_f16_");
             order == AsyncOrder::Late || row.constant("D") <= Some(64) || wide

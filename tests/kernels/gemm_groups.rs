@@ -1,5 +1,5 @@
-//! Sums by groups of K: every form of scales, groups that slices and the end of K cut, against plain loops. The sum of a group is
-//! exact, and what follows is done here rounding by rounding.
+//! Sums by groups of K: every form of scales, groups that slices and the end of K cut, against plain loops. The sum of
+//! a group is exact, and what follows is done here rounding by rounding.
 
 use halfbyte::manifest::Row;
 
@@ -53,7 +53,8 @@ impl Groups {
         row.source.ends_with("_groups")
     }
 
-    /// Scales in memory for matrices of m and of n rows. What no scale is, is NaN, and on a checked machine never written.
+    /// Scales in memory for matrices of m and of n rows. What no scale is, is NaN, and on a checked machine never
+    /// written.
     pub fn place(&self, bench: &Bench, (m, n, k): (usize, usize, usize), batch: usize) -> Given {
         let mut random = Random::new(&format!("{self:?}"));
         let count = k.div_ceil(1 << self.shift);
@@ -93,7 +94,8 @@ impl Groups {
 }
 
 impl Given {
-    /// The sum of the products of row i and column j of a matrix, made as the kernel makes it, in slices of `slice` terms.
+    /// The sum of the products of row i and column j of a matrix, made as the kernel makes it, in slices of `slice`
+    /// terms.
     pub fn sum(&self, groups: &Groups, slice: usize, place: [usize; 3], terms: impl Iterator<Item = i32>) -> f32 {
         let [matrix, i, j] = place;
         let terms: Vec<i32> = terms.collect();
@@ -117,7 +119,8 @@ impl Given {
     }
 }
 
-/// Every form of scales on both sides, groups of 64 and 128, over shapes whose blocks of rows and last groups are cut short.
+/// Every form of scales on both sides, groups of 64 and 128, over shapes whose blocks of rows and last groups are cut
+/// short.
 #[test]
 fn scales_of_groups_are_each_groups_own() {
     let mut cases = 0;

@@ -1,5 +1,5 @@
-//! Every tile of every product by `mma` against plain loops: elements, directions of K, alignments, batches, and all that
-//! the epilogue may be asked for. Operands are small integers, so that sums are exact and so is every output.
+//! Every tile of every product by `mma` against plain loops: elements, directions of K, alignments, batches, and all
+//! that the epilogue may be asked for. Operands are small integers, so that sums are exact and so is every output.
 
 use half::{bf16, f16};
 use halfbyte::emulator::{Arch, AsyncOrder, Counters, MachineOptions};
@@ -336,7 +336,8 @@ pub fn late() -> MachineOptions {
     MachineOptions::new(Arch::Sm80)
 }
 
-/// Ragged shapes, the longer of which wrap every ring twice; outputs of each kind; all that can be absent, there and not.
+/// Ragged shapes, the longer of which wrap every ring twice; outputs of each kind; all that can be absent, there and
+/// not.
 #[test]
 fn every_tile_is_exact_on_ragged_shapes() {
     let shapes = [(1, 1, 1), (5, 130, 17), (16, 64, 128), (129, 127, 63), (77, 200, 520), (130, 33, 310)];
@@ -406,7 +407,8 @@ fn batches_have_their_own_operands_or_share_them() {
     assert_eq!(cases, of_every_entry(2));
 }
 
-/// Zero points of each row and of all: what they added is taken away before the sum becomes a float, or is written as s32.
+/// Zero points of each row and of all: what they added is taken away before the sum becomes a float, or is written as
+/// s32.
 #[test]
 fn zero_points_are_taken_away_exactly() {
     let bench = Bench::new(Arch::Sm80);

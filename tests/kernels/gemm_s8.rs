@@ -221,9 +221,9 @@ fn wgmma_is_exact_on_every_shape_and_output() {
     assert_eq!(all(&Bench::new(Arch::Sm90a), &[WGMMA]), 32);
 }
 
-/// A block goes from tile to tile, its warpgroups by turns, and its ring of six slots goes on: five tiles of one step, of as
-/// many steps as slots, and of more, by one block to three; and so many by one block that a phase too many or too few in
-/// each shows.
+/// A block goes from tile to tile, its warpgroups by turns, and its ring of six slots goes on: five tiles of one step,
+/// of as many steps as slots, and of more, by one block to three; and so many by one block that a phase too many or too
+/// few in each shows.
 #[test]
 fn wgmma_walks_over_tiles() {
     let mut cases = 0;

@@ -97,8 +97,8 @@ pub struct Got {
     pub counters: Counters,
 }
 
-/// Runs a case on numbers by (part, token, head, column) and log-sum-exps by (part, head, token). Numbers of a part that has
-/// none are NaN, and on a checked machine were never written; nothing between the rows may be.
+/// Runs a case on numbers by (part, token, head, column) and log-sum-exps by (part, head, token). Numbers of a part
+/// that has none are NaN, and on a checked machine were never written; nothing between the rows may be.
 pub fn run(
     bench: &Bench,
     case: Case,
@@ -183,7 +183,8 @@ pub fn run(
     got
 }
 
-/// The data of a case: numbers that its type holds, and log-sum-exps of which half are none; a row in 13 has none at all.
+/// The data of a case: numbers that its type holds, and log-sum-exps of which half are none; a row in 13 has none at
+/// all.
 pub fn data(case: &Case) -> (Vec<f32>, Vec<f32>) {
     let Case { parts, tokens, heads, dv, entry, .. } = *case;
     let mut random = Random::new(&format!("{} {parts} {tokens} {heads} {dv}", entry.row().symbol));

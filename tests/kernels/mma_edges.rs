@@ -1,5 +1,5 @@
-//! The edges of every tile of every product by `mma`: M, N and K at, before and after what the tile, the ring and the groups of K
-//! are made of.
+//! The edges of every tile of every product by `mma`: M, N and K at, before and after what the tile, the ring and the
+//! groups of K are made of.
 
 use halfbyte::manifest::Row;
 

@@ -1,5 +1,5 @@
-//! What the products by `mma` ask of memory and of the tensor cores, for floats and for K down the rows: no bank conflict,
-//! every tile of an operand once, no product more than the tiles hold. (Of bytes: `traffic.rs`.)
+//! What the products by `mma` ask of memory and of the tensor cores, for floats and for K down the rows: no bank
+//! conflict, every tile of an operand once, no product more than the tiles hold. (Of bytes: `traffic.rs`.)
 
 use halfbyte::emulator::{Arch, Counters};
 use halfbyte::manifest::{Entry, ROWS, Row};
@@ -26,8 +26,9 @@ fn sectors(rows: usize, len: usize, ld: usize, piece: usize) -> usize {
     (0..rows).map(of).sum()
 }
 
-/// Every row of a tile of a is fetched once for each column of tiles and every one of b once for each row of them, a tile's
-/// K (or, down the rows, 128 bytes of a step) at a time. Rows here are an odd number of 16 bytes apart, or of 32.
+/// Every row of a tile of a is fetched once for each column of tiles and every one of b once for each row of them, a
+/// tile's K (or, down the rows, 128 bytes of a step) at a time. Rows here are an odd number of 16 bytes apart, or of
+/// 32.
 #[test]
 fn every_tile_is_fetched_once_and_meets_no_conflict() {
     let benches = benches();

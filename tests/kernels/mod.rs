@@ -239,8 +239,8 @@ fn mma(given: Vec<(&'static str, Arg)>) -> Vec<(&'static str, Arg)> {
     args
 }
 
-/// False for entries of other sources than the one that `HALFBYTE_TEST_SOURCE` names, as the program that plants faults does:
-/// what a kernel's entries are tested by need not run the others'.
+/// False for entries of other sources than the one that `HALFBYTE_TEST_SOURCE` names, as the program that plants faults
+/// does: what a kernel's entries are tested by need not run the others'.
 fn tried(row: &Row) -> bool {
     std::env::var("HALFBYTE_TEST_SOURCE").map_or(true, |source| row.source == source)
 }

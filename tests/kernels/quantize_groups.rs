@@ -16,7 +16,8 @@ pub fn schemes(entry: Entry) -> impl Iterator<Item = Scheme> {
     SCHEMES.into_iter().filter(move |scheme| bytes || !matches!(scheme, Scheme::Given(_, Some(_))))
 }
 
-/// Columns around vectors, groups and warps; strides that allow vectors and that do not; more blocks than strips, and fewer.
+/// Columns around vectors, groups and warps; strides that allow vectors and that do not; more blocks than strips, and
+/// fewer.
 pub fn shapes(bench: &Bench, entry: Entry) -> usize {
     let mut cases = 0;
     let vector = 16 / size(entry);

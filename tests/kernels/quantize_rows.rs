@@ -204,7 +204,8 @@ fn scheme(entry: Entry) -> quantized::Scheme {
     if entry.row().symbol.contains("_zero_") { quantized::Scheme::Zeros } else { quantized::Scheme::Rows }
 }
 
-/// Zero points, 8-bit floats and factors: columns around vectors and blocks, strides that allow vectors and that do not.
+/// Zero points, 8-bit floats and factors: columns around vectors and blocks, strides that allow vectors and that do
+/// not.
 pub fn other_shapes(bench: &Bench, entry: Entry) -> usize {
     let vector = 16 / quantized::size(entry);
     let mut cases = 0;

@@ -128,8 +128,8 @@ fn scale(entry: Entry, scheme: Scheme, v: &[f32]) -> (f32, i32, i32) {
     (v.iter().fold(0f32, |m, v| m.max(v.abs())) / most, 0, -127)
 }
 
-/// Runs a case on the values of `fill` (row and column of the codes) and compares codes, padding, scales, zero points and
-/// status, byte for byte. Returns what was counted.
+/// Runs a case on the values of `fill` (row and column of the codes) and compares codes, padding, scales, zero points
+/// and status, byte for byte. Returns what was counted.
 pub fn check(bench: &Bench, case: Case, count: bool, fill: impl Fn(usize, usize) -> f32) -> Counters {
     let Case { entry, scheme, rows, cols, pad, offset, wide, factors, by_group, cached, grid } = case;
     let (row, size) = (entry.row(), size(entry));
@@ -231,8 +231,8 @@ pub fn random(bench: &Bench, case: Case) {
     check(bench, case, false, |m, k| values[m * case.cols + k] * size(m, k));
 }
 
-/// Zeros of both signs, subnormals, the largest numbers, ties, and what is not finite: one row of each, all at once and each
-/// alone, so that the status of each shows.
+/// Zeros of both signs, subnormals, the largest numbers, ties, and what is not finite: one row of each, all at once and
+/// each alone, so that the status of each shows.
 pub fn special(bench: &Bench, case: Case) {
     let last = case.cols - 1;
     let ties = if size(case.entry) == 4 { 448.0 } else { 127.0 };

@@ -184,8 +184,8 @@ pub fn lengths(bench: &Bench, case: &Case, of: usize) -> [u64; 2] {
     [cu.unwrap_or(0), lens.unwrap_or(0)]
 }
 
-/// First tokens that fall or go past the end, and lengths beyond the bound. No sequence's tokens get into those of one that
-/// is right.
+/// First tokens that fall or go past the end, and lengths beyond the bound. No sequence's tokens get into those of one
+/// that is right.
 pub fn wrong(of: Case) -> Vec<Case> {
     let packed = Case { tokens: &[[40, 90], [27, 67], [21, 30], [0, 0], [30, 50]], packed: true, ..of };
     let given = Case { tokens: &[[40, 90], [40, 67], [40, 0], [40, 45]], lens: true, ..of };

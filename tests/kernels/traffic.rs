@@ -24,8 +24,8 @@ pub fn sum(counters: &Counters, what: &str) -> [u64; 5] {
     })
 }
 
-/// Sectors of `rows` rows of `len` bytes, `ld` bytes apart from a sector's start on, read or written by requests of warps: of
-/// `tall` rows after each other, and `wide` bytes of each.
+/// Sectors of `rows` rows of `len` bytes, `ld` bytes apart from a sector's start on, read or written by requests of
+/// warps: of `tall` rows after each other, and `wide` bytes of each.
 pub fn requests(rows: usize, tall: usize, wide: usize, len: usize, ld: usize) -> usize {
     let request = |first: usize, at: usize| {
         let pieces = (first..rows.min(first + tall)).map(|row| (row * ld + at, row * ld + (at + wide).min(len)));
@@ -71,7 +71,8 @@ fn mma_reads_each_tile_once_and_meets_no_conflict() {
     }
 }
 
-/// Of a ragged tile only what exists is read: one row of a, 70 of b, and of the last bytes of K the sectors they lie in.
+/// Of a ragged tile only what exists is read: one row of a, 70 of b, and of the last bytes of K the sectors they lie
+/// in.
 #[test]
 fn nothing_past_the_operands_is_read() {
     let bench = Bench::new(Arch::Sm80);

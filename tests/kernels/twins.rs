@@ -1,4 +1,5 @@
-//! Kernels of attention in bf16 ask of memory and of the tensor cores what those of f16 do: the budgets of one hold both.
+//! Kernels of attention in bf16 ask of memory and of the tensor cores what those of f16 do: the budgets of one hold
+//! both.
 
 use halfbyte::emulator::{Arch, Count, Counters};
 use halfbyte::manifest::ROWS;

@@ -1,5 +1,6 @@
-//! What must hold exactly: one key gives its value, a key that outweighs all gives its value wherever the mask ends, what lies
-//! beyond an end or a mask is nowhere, lengths and pages that are wrong do no harm, and the same bits come from every order.
+//! What must hold exactly: one key gives its value, a key that outweighs all gives its value wherever the mask ends,
+//! what lies beyond an end or a mask is nowhere, lengths and pages that are wrong do no harm, and the same bits come
+//! from every order.
 
 use halfbyte::emulator::Arch;
 use halfbyte::manifest::{ROWS, Row};
@@ -39,8 +40,9 @@ fn one_key_gives_its_value() {
     }
 }
 
-/// The greatest score by far stands at the last key that a query sees, the first of its window, or its only kept one: the output
-/// is that key's value. One more or one less, and it would be another's: the next key beyond holds 10,000, with a greater score.
+/// The greatest score by far stands at the last key that a query sees, the first of its window, or its only kept one:
+/// the output is that key's value. One more or one less, and it would be another's: the next key beyond holds 10,000,
+/// with a greater score.
 #[test]
 fn masks_end_where_they_say() {
     let bench = Bench::new(Arch::Sm80);
@@ -112,8 +114,8 @@ fn nothing_and_far_too_much() {
         let case = Case { right: Some(0), heads: (2, 2), ..Case::new(row.entry, (140, 66), sizes) };
         run(&bench, case, &Data::random(&case), false);
         run(&bench, Case { sinks: true, ..case }, &Data::random(&Case { sinks: true, ..case }), false);
-        // Scores of thousands: exponentials of all but a few are 0, and nothing overflows. What outweighs all else by 50 is the
-        // output, but for the roundings of its probability and of itself.
+        // Scores of thousands: exponentials of all but a few are 0, and nothing overflows. What outweighs all else by
+        // 50 is the output, but for the roundings of its probability and of itself.
         let steep = Case { spread: 3000.0, ..case };
         let data = Data::random(&steep);
         let (layout, found) = launched(&bench, steep, &data, &Tampered::default());
@@ -142,8 +144,8 @@ fn nothing_and_far_too_much() {
     }
 }
 
-/// Scores that a bias takes far below 0, where f32 has few places left: those that are equal weigh alike, and what is a thousand
-/// lower still weighs nothing.
+/// Scores that a bias takes far below 0, where f32 has few places left: those that are equal weigh alike, and what is a
+/// thousand lower still weighs nothing.
 #[test]
 fn scores_far_below_zero_weigh_alike() {
     let bench = Bench::new(Arch::Sm80);
@@ -189,9 +191,9 @@ fn bits_of(case: &Case, layout: &Layout, found: &Outputs, sequences: &[usize]) -
     (out, lse)
 }
 
-/// First tokens that fall or go past the end, lengths beyond the bound, pages that do not exist: nothing outside is touched (the
-/// emulator would tell) and the status word says it. A sequence whose own first token, end and keys are right gives the same bits
-/// as if nothing were wrong; keys of a page that does not exist are zeros.
+/// First tokens that fall or go past the end, lengths beyond the bound, pages that do not exist: nothing outside is
+/// touched (the emulator would tell) and the status word says it. A sequence whose own first token, end and keys are
+/// right gives the same bits as if nothing were wrong; keys of a page that does not exist are zeros.
 #[test]
 fn wrong_lengths_and_pages_do_no_harm() {
     let bench = Bench::new(Arch::Sm80);
@@ -238,8 +240,8 @@ fn wrong_lengths_and_pages_do_no_harm() {
     }
 }
 
-/// First tokens that fall are told where no sequence is left with a query, so that no block has anything to do, and where they are
-/// those of sequences that a warp counts in its second round.
+/// First tokens that fall are told where no sequence is left with a query, so that no block has anything to do, and
+/// where they are those of sequences that a warp counts in its second round.
 #[test]
 fn wrong_first_tokens_are_told_wherever_they_stand() {
     let bench = Bench::new(Arch::Sm80);

@@ -19,8 +19,8 @@ fn exponentials(counters: &Counters) -> u64 {
     sum(counters, "ex2.approx")[0]
 }
 
-/// Every row of queries once, every row of keys and values once for each block that sees its tile, and not one more; products and
-/// exponentials as many as visited tiles hold.
+/// Every row of queries once, every row of keys and values once for each block that sees its tile, and not one more;
+/// products and exponentials as many as visited tiles hold.
 #[test]
 fn every_tile_is_read_once_and_none_that_nobody_sees() {
     let bench = Bench::new(Arch::Sm80);
@@ -70,8 +70,8 @@ fn every_tile_is_read_once_and_none_that_nobody_sees() {
     assert_eq!(cases, 4 * entries().count());
 }
 
-/// Heads that are padded to an entry's size: rows of 80 and 144 bytes, which begin within sectors, cost the sectors they lie
-/// in; the zeros beside them cost nothing.
+/// Heads that are padded to an entry's size: rows of 80 and 144 bytes, which begin within sectors, cost the sectors
+/// they lie in; the zeros beside them cost nothing.
 #[test]
 fn padded_heads_cost_their_own_sectors() {
     let bench = Bench::new(Arch::Sm80);
