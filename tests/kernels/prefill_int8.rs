@@ -286,7 +286,7 @@ fn the_greatest_sums_are_exact() {
         let (left, right, scale) = (Some(0), Some(0), std::f32::consts::LN_2);
         let case = Prefill { e4m3: kind == 2, left, right, scale, ..Prefill::new(of) };
         let q = |i: usize, c: usize| if c == 99 { 127 - (i % 7) as i8 } else { 127 } * if i.is_multiple_of(2) { 1 } else { -1 };
-        let k = |j: usize| if j / 2 % 2 == 0 { 127 } else { -127 };
+        let k = |j: usize| if (j / 2).is_multiple_of(2) { 127 } else { -127 };
         let (rows, _) = run(
             &bench,
             &case,

@@ -154,7 +154,7 @@ fn scores_far_below_zero_weigh_alike() {
         let mut data = Data::random(&case);
         data.q[0][0].iter_mut().flatten().for_each(|q| *q = 0.0);
         let mut layout = Layout::new(&case);
-        let seen = |i: usize, j: usize| (i + j) % 3 != 0;
+        let seen = |i: usize, j: usize| !(i + j).is_multiple_of(3);
         for (at, bias) in layout.biases.iter_mut().enumerate() {
             *bias = if seen(at / 133, at % 133) { -2.45e5 } else { -2.46e5 };
         }
