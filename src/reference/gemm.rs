@@ -114,8 +114,8 @@ pub enum Terms {
     Any,
 }
 
-/// A product of floats on given data: `d[m, n] = α · (Σₖ a[m, k] · b[n, k]) · scale_row[m] · scale_col[n] + β · c[m, n]
-/// + bias[n]`.
+/// A product of floats on given data:
+/// `d[m, n] = α · (Σₖ a[m, k] · b[n, k]) · scale_row[m] · scale_col[n] + β · c[m, n] + bias[n]`.
 ///
 /// The operands are numbers already: an operand of 16 or 8 bits comes widened, which is exact.
 #[derive(Clone, Copy, Debug)]
