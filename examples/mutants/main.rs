@@ -44,7 +44,7 @@ const USAGE: &str = "usage: mutants [options]
   --tests FILE     the program of the integration tests (default: cargo builds it)
   --keep           keep the sources, the PTX and the tests' output of every mutant";
 
-/// Time for one run of a list of tests: the longest takes 40 s on two cores that do nothing else.
+/// Time for one run of a list of tests: several times what the longest takes.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 #[derive(Debug, Default)]
