@@ -125,7 +125,7 @@ pub fn heads(bench: &Bench, case: &Case, smooth: bool, q: Fill<'_>, k: Fill<'_>,
     let tensors = both.map(|(of, heads, name, fill)| tensor(bench, name, case, of, heads, case.dim, fill));
     let mut random = Random::new(&format!("mean of {case:?}"));
     let mean: Vec<f32> = (0..batch * case.kv_heads * case.dim).map(|_| 3.0 * random.float()).collect();
-    // As far from a multiple of 16 bytes as the rows.
+    // It begins odd where the rows do.
     let padded = [vec![f32::NAN; case.pad], mean.clone()].concat();
     let at_mean = if smooth { bench.upload("mean", &bytes_of(&padded)) } else { 0 };
     let mean = if smooth { mean } else { vec![0.0; mean.len()] };
